@@ -1,0 +1,274 @@
+"""What a caller may pass: keys, shapes, dtypes, values, and every error sentence."""
+
+import contextlib
+import contextvars
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import checkify
+from jax.typing import ArrayLike
+
+_validates = contextvars.ContextVar("reparam_jax_validates", default=True)
+
+
+@contextlib.contextmanager
+def validation(enabled: bool) -> Iterator[None]:  # noqa: FBT001 (reads as a switch)
+    """Switches the checks of parameter values on or off inside a ``with`` block.
+
+    With the checks on, a concrete parameter outside its domain (a negative variance,
+    a NaN) raises ``ValueError``, which costs one device synchronisation per call.
+    Switched off, bad elements give NaN in the draw and in its gradients, as they do
+    under ``jax.jit``. Keys, shapes and dtypes are checked either way.
+
+    Args:
+      enabled: whether values are checked inside the block.
+
+    Yields:
+      Nothing.
+
+    Example:
+      >>> import reparam_jax as rj
+      >>> with rj.validation(False):
+      ...   print(rj.normal(jax.random.key(0), 0.0, -1.0))
+      nan
+    """
+    token = _validates.set(enabled)
+    try:
+        yield
+    finally:
+        _validates.reset(token)
+
+
+# The trailing shapes of legacy keys: threefry has two words, rbg four.
+_WORDS = ((2,), (4,))
+
+
+class Domain(NamedTuple):
+    """Where a parameter may lie: an elementwise test, and the words for it."""
+
+    holds: Callable[[jax.Array], jax.Array]
+    words: str
+
+
+FINITE = Domain(jnp.isfinite, "finite")
+NON_NEGATIVE = Domain(lambda x: (x >= 0) & (x < jnp.inf), "finite and non-negative")
+
+
+def check_key(function: str, key: jax.Array) -> jax.Array:
+    """Returns the one key, typed; refuses everything else that callers try."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        typed = key
+    elif getattr(key, "dtype", None) == jnp.uint32 and np.shape(key)[-1:] in _WORDS:
+        typed = jax.random.wrap_key_data(jnp.asarray(key))
+    else:
+        raise TypeError(_not_a_key(function, key))
+    if typed.ndim:
+        raise ValueError(
+            f"`{function}` takes one key, got a batch of keys of shape {typed.shape}. "
+            f"Pick one, or map over them: `jax.vmap(lambda key: {function}(key, ...))"
+            "(keys)`."
+        )
+    return typed
+
+
+def _not_a_key(function: str, key: object) -> str:
+    if key is None:
+        return (
+            f"`{function}` takes a JAX PRNG key as its first argument, got None. "
+            "Make one with `jax.random.key(0)`."
+        )
+    if isinstance(key, int | np.integer):
+        return (
+            f"`{function}` takes a JAX PRNG key as its first argument, got the integer "
+            f"{key}. Make a key of it with `jax.random.key({key})`."
+        )
+    if isinstance(key, jax.Array | np.ndarray | float | np.floating):
+        return (
+            f"`{function}` takes a JAX PRNG key as its first argument, got numbers of "
+            f"dtype {jnp.result_type(key)} and shape {jnp.shape(key)}. Were the key "
+            "and a parameter swapped? The key comes first."
+        )
+    return (
+        f"`{function}` takes a JAX PRNG key as its first argument, got "
+        f"{type(key).__name__}. Make one with `jax.random.key(0)`; from an "
+        "`nnx.Rngs`, take one with `rngs.sample()`."
+    )
+
+
+def result_dtype(
+    function: str, dtype: jax.typing.DTypeLike | None, **parameters: ArrayLike
+) -> np.dtype:
+    """Returns the dtype of the draws: ``dtype``, or the parameters' float dtype."""
+    for name, value in parameters.items():
+        if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
+            raise TypeError(
+                f"`{function}` needs `{name}` to be an array or a number, got "
+                f"{type(value).__name__}."
+            )
+        if jnp.issubdtype(jnp.result_type(value), jnp.complexfloating):
+            raise TypeError(
+                f"`{function}` needs `{name}` to be real, got dtype "
+                f"{jnp.result_type(value)}."
+            )
+    if dtype is None:
+        floats = [
+            value
+            for value in parameters.values()
+            if jnp.issubdtype(jnp.result_type(value), jnp.floating)
+        ]
+        return jnp.result_type(*floats) if floats else jnp.result_type(float)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"`{function}` draws floats, got dtype={jnp.dtype(dtype)}.")
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def noise_dtype(dtype: np.dtype) -> np.dtype:
+    """Returns the dtype to compute in: draws below 32 bits are rounded from float32."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
+
+
+def result_shape(
+    function: str, shape: tuple[int, ...] | None, **parameters: ArrayLike
+) -> tuple[int, ...]:
+    """Returns the shape of the draws: ``shape``, or the parameters' broadcast shape."""
+    shapes = {name: jnp.shape(value) for name, value in parameters.items()}
+    if shape is None:
+        try:
+            return jnp.broadcast_shapes(*shapes.values())
+        except ValueError:
+            raise ValueError(
+                f"`{function}` cannot broadcast {_listed(shapes)}."
+                f"{_reshape_hint(shapes)}"
+            ) from None
+    if isinstance(shape, int) or not all(hasattr(n, "__index__") for n in shape):
+        raise TypeError(
+            f"`{function}` needs `shape` to be a tuple of integers, got {shape!r}."
+        )
+    shape = tuple(shape)
+    for name, parameter in shapes.items():
+        if not _broadcasts_to(parameter, shape):
+            raise ValueError(
+                f"`{function}` cannot broadcast `{name}` of shape {parameter} to "
+                f"shape={shape}, the shape of the whole result (not of a prefix)."
+                f"{_reshape_hint({name: parameter, 'shape': shape})}"
+            )
+    return shape
+
+
+def _broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    try:
+        return jnp.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return " with ".join(f"`{name}` of shape {shape}" for name, shape in shapes.items())
+
+
+def _reshape_hint(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Says how to line up a per-channel vector with an NHWC or NCHW array."""
+    name, vector = min(shapes.items(), key=lambda item: math.prod(item[1]))
+    array = max(shapes.values(), key=len)
+    channels = math.prod(vector)
+    if len(array) < 3 or channels < 2 or max(vector) != channels:
+        return ""
+    if array[-1] == channels:
+        layout, reshaped = "channels last, NHWC", (channels,)
+    elif array[1 - (len(array) == 3)] == channels:
+        layout, trailing = "channels first, NCHW", len(array) - 2 + (len(array) == 3)
+        reshaped = (channels,) + (1,) * trailing
+    else:
+        return ""
+    return (
+        f" If `{name}` holds one value per channel ({layout}), pass "
+        f"`{name}.reshape({', '.join(map(str, reshaped))})`."
+    )
+
+
+def check_values(
+    function: str,
+    dtype: np.dtype,
+    parameters: Mapping[str, tuple[ArrayLike, Domain, str]],
+) -> None:
+    """Raises for parameters outside their domains, as far as values are known.
+
+    Concrete values raise ``ValueError``. Traced ones are handed to
+    ``checkify.debug_check``: reported when the caller functionalises, else free.
+
+    Args:
+      function: the public name of the caller.
+      dtype: the floating dtype in which the caller computes.
+      parameters: for each name its value, its domain, and a sentence with a way out.
+    """
+    if not _validates.get():
+        return
+    for name, (value, domain, way_out) in parameters.items():
+        valid = _all_hold(value, domain, dtype)
+        sentence = (
+            f"`{function}` needs `{name}` to be {domain.words}, but {{count}} of its "
+            f"{math.prod(jnp.shape(value))} elements are not; the smallest of those is "
+            f"{{smallest}} at index ({{index}}).{way_out and ' '}{way_out}"
+        )
+        try:
+            known_valid = bool(valid)
+        except jax.errors.ConcretizationTypeError:
+            found, slots = _report(value, domain, dtype)
+            checkify.debug_check(valid, sentence.replace("{index}", slots), **found)
+        else:
+            if not known_valid:
+                found, slots = _report(value, domain, dtype)
+                raise ValueError(
+                    sentence.replace("{index}", slots).format(
+                        **{name: np.asarray(item) for name, item in found.items()}
+                    )
+                )
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _all_hold(value, domain, dtype):
+    return jnp.all(domain.holds(jnp.asarray(value).astype(dtype)))
+
+
+def _report(value, domain, dtype):
+    count, smallest, index = _worst(value, domain, dtype)
+    found = {f"index{axis}": position for axis, position in enumerate(index)}
+    slots = ", ".join("{" + name + "}" for name in found)
+    return {"count": count, "smallest": smallest, **found}, slots
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _worst(value, domain, dtype):
+    value = jax.lax.stop_gradient(jnp.asarray(value).astype(dtype))
+    bad = ~domain.holds(value)
+    numbers = bad & ~jnp.isnan(value)
+    candidates = jnp.where(jnp.any(numbers), numbers, bad)
+    smallest = jnp.min(value, where=candidates, initial=jnp.inf)
+    found = candidates & ((value == smallest) | jnp.isnan(value))
+    return jnp.sum(bad), smallest, _first_index(found)
+
+
+def _first_index(found):
+    """Index of the first True, axis by axis: ravelling fails on explicit meshes."""
+    index = []
+    for axis, length in enumerate(found.shape):
+        along = jax.lax.broadcasted_iota(jnp.int32, found.shape, axis)
+        index.append(jnp.min(along, where=found, initial=length))
+        found = found & (along == index[-1])
+    return index
+
+
+def poison(dtype: np.dtype, *valid: jax.Array) -> jax.Array:
+    """Returns 1 where every ``valid`` holds and NaN elsewhere, as a factor.
+
+    Multiplied onto a draw it also multiplies the tangents and cotangents of that draw,
+    so a bad element is NaN in every gradient too, and masking the draw afterwards does
+    not hide it (0 * NaN = NaN). ``where(valid, draw, nan)`` would transpose to 0.
+    """
+    valid = functools.reduce(jnp.logical_and, valid)
+    return jnp.where(valid, jnp.ones((), dtype), jnp.full((), jnp.nan, dtype))
