@@ -55,8 +55,13 @@ class Domain(NamedTuple):
     words: str
 
 
-FINITE = Domain(jnp.isfinite, "finite")
-NON_NEGATIVE = Domain(lambda x: (x >= 0) & (x < jnp.inf), "finite and non-negative")
+def _non_negative(value):
+    zero = jax.lax.full_like(value, 0)
+    return jax.lax.bitwise_and(jax.lax.is_finite(value), jax.lax.ge(value, zero))
+
+
+FINITE = Domain(jax.lax.is_finite, "finite")
+NON_NEGATIVE = Domain(_non_negative, "finite and non-negative")
 
 
 def check_key(function: str, key: jax.Array) -> jax.Array:
@@ -208,67 +213,90 @@ def check_values(
     """
     if not _validates.get():
         return
-    for name, (value, domain, way_out) in parameters.items():
-        valid = _all_hold(value, domain, dtype)
+    values = tuple(value for value, _, _ in parameters.values())
+    domains = tuple(domain for _, domain, _ in parameters.values())
+    try:
+        all_valid = bool(_all_hold(values, domains, dtype))
+    except jax.errors.ConcretizationTypeError:
+        all_valid = None
+    if all_valid:
+        return
+    for (name, (value, domain, way_out)), found in zip(
+        parameters.items(), _inspect(values, domains, dtype), strict=True
+    ):
+        indices = {f"index{axis}": i for axis, i in enumerate(found.pop("index"))}
         sentence = (
             f"`{function}` needs `{name}` to be {domain.words}, but {{count}} of its "
             f"{math.prod(jnp.shape(value))} elements are not; the smallest of those is "
-            f"{{smallest}} at index ({{index}}).{way_out and ' '}{way_out}"
+            f"{{smallest}} at index ({', '.join(f'{{{i}}}' for i in indices)})."
+            f"{way_out and ' '}{way_out}"
         )
-        try:
-            known_valid = bool(valid)
-        except jax.errors.ConcretizationTypeError:
-            found, slots = _report(value, domain, dtype)
-            checkify.debug_check(valid, sentence.replace("{index}", slots), **found)
-        else:
-            if not known_valid:
-                found, slots = _report(value, domain, dtype)
-                raise ValueError(
-                    sentence.replace("{index}", slots).format(
-                        **{name: np.asarray(item) for name, item in found.items()}
-                    )
-                )
+        if all_valid is None:
+            valid = found["count"] == 0
+            checkify.debug_check(valid, sentence, **found, **indices)
+        elif found["count"]:
+            facts = {key: np.asarray(fact) for key, fact in (found | indices).items()}
+            raise ValueError(sentence.format(**facts))
+
+
+# The two functions below are traced for every call inside somebody's program, so they
+# are written in `lax`, which traces several times faster than `jnp`.
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _all_hold(values, domains, dtype):
+    valid = [
+        domain.holds(jax.lax.convert_element_type(value, dtype))
+        for value, domain in zip(values, domains, strict=True)
+    ]
+    return functools.reduce(
+        jax.lax.bitwise_and, [jax.lax.reduce_and(v, range(v.ndim)) for v in valid]
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _all_hold(value, domain, dtype):
-    return jnp.all(domain.holds(jnp.asarray(value).astype(dtype)))
+def _inspect(values, domains, dtype):
+    """For each value: how many elements lie outside, and the smallest of those."""
+    return [
+        _worst(jax.lax.convert_element_type(value, dtype), domain)
+        for value, domain in zip(values, domains, strict=True)
+    ]
 
 
-def _report(value, domain, dtype):
-    count, smallest, index = _worst(value, domain, dtype)
-    found = {f"index{axis}": position for axis, position in enumerate(index)}
-    slots = ", ".join("{" + name + "}" for name in found)
-    return {"count": count, "smallest": smallest, **found}, slots
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _worst(value, domain, dtype):
-    value = jax.lax.stop_gradient(jnp.asarray(value).astype(dtype))
-    bad = ~domain.holds(value)
-    numbers = bad & ~jnp.isnan(value)
-    candidates = jnp.where(jnp.any(numbers), numbers, bad)
-    smallest = jnp.min(value, where=candidates, initial=jnp.inf)
-    found = candidates & ((value == smallest) | jnp.isnan(value))
-    return jnp.sum(bad), smallest, _first_index(found)
-
-
-def _first_index(found):
-    """Index of the first True, axis by axis: ravelling fails on explicit meshes."""
+def _worst(value, domain):
+    lax = jax.lax
+    value = lax.stop_gradient(value)
+    axes = range(value.ndim)
+    infinity = lax.full_like(value, jnp.inf)
+    bad = lax.bitwise_not(domain.holds(value))
+    # A NaN is named only where no bad number is: `reduce_max` lets it through.
+    is_number = lax.bitwise_and(bad, lax.eq(value, value))
+    numbers = lax.select(is_number, value, infinity)
+    smallest = lax.reduce_min(numbers, axes)
+    infinite_or_nan = lax.reduce_max(lax.select(bad, value, lax.neg(infinity)), axes)
+    found = lax.bitwise_and(bad, lax.eq(numbers, lax.broadcast(smallest, value.shape)))
     index = []
-    for axis, length in enumerate(found.shape):
-        along = jax.lax.broadcasted_iota(jnp.int32, found.shape, axis)
-        index.append(jnp.min(along, where=found, initial=length))
-        found = found & (along == index[-1])
-    return index
+    for axis in axes:  # axis by axis: ravelling would fail on explicit meshes
+        along = lax.mul(
+            lax.full_like(found, 1, jnp.int32),
+            lax.broadcasted_iota(jnp.int32, value.shape, axis),
+        )
+        beyond = lax.full_like(along, value.shape[axis])
+        first = lax.reduce_min(lax.select(found, along, beyond), axes)
+        here = lax.eq(along, lax.broadcast(first, value.shape))
+        found = lax.bitwise_and(found, here)
+        index.append(first)
+    return {
+        "count": lax.reduce_sum(lax.convert_element_type(bad, jnp.int32), axes),
+        "smallest": lax.select(lax.is_finite(smallest), smallest, infinite_or_nan),
+        "index": index,
+    }
 
 
-def poison(dtype: np.dtype, *valid: jax.Array) -> jax.Array:
-    """Returns 1 where every ``valid`` holds and NaN elsewhere, as a factor.
+def poison(draw: jax.Array, valid: jax.Array) -> jax.Array:
+    """Returns the draw times 1 where its parameters are valid, times NaN elsewhere.
 
-    Multiplied onto a draw it also multiplies the tangents and cotangents of that draw,
-    so a bad element is NaN in every gradient too, and masking the draw afterwards does
-    not hide it (0 * NaN = NaN). ``where(valid, draw, nan)`` would transpose to 0.
+    The factor also multiplies tangents and cotangents, so a bad element is NaN in every
+    gradient, and masking the draw afterwards does not hide it (0 * NaN = NaN).
+    ``where(valid, draw, nan)`` would transpose to 0.
     """
-    valid = functools.reduce(jnp.logical_and, valid)
-    return jnp.where(valid, jnp.ones((), dtype), jnp.full((), jnp.nan, dtype))
+    one, nan = (jax.lax.full_like(draw, factor) for factor in (1, jnp.nan))
+    return jax.lax.mul(draw, jax.lax.select(valid, one, nan))
