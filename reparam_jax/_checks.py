@@ -105,21 +105,28 @@ def _not_a_key(function: str, key: object) -> str:
     )
 
 
+def check_real(function: str, **parameters: ArrayLike) -> dict[str, ArrayLike]:
+    """Returns the parameters, an ``nnx.Param`` unwrapped; refuses what is not real."""
+    for name, value in parameters.items():
+        if hasattr(value, "__jax_array__"):
+            value = parameters[name] = value.__jax_array__()
+        if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
+            raise TypeError(
+                f"`{function}` needs `{name}` to be an array or a real number, got "
+                f"{type(value).__name__}."
+            )
+        dtype = jnp.result_type(value)
+        if not any(
+            jnp.issubdtype(dtype, kind) for kind in (np.floating, np.integer, np.bool_)
+        ):
+            raise TypeError(f"`{function}` needs `{name}` to be real, got {dtype}.")
+    return parameters
+
+
 def result_dtype(
     function: str, dtype: jax.typing.DTypeLike | None, **parameters: ArrayLike
 ) -> np.dtype:
     """Returns the dtype of the draws: ``dtype``, or the parameters' float dtype."""
-    for name, value in parameters.items():
-        if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
-            raise TypeError(
-                f"`{function}` needs `{name}` to be an array or a number, got "
-                f"{type(value).__name__}."
-            )
-        if jnp.issubdtype(jnp.result_type(value), jnp.complexfloating):
-            raise TypeError(
-                f"`{function}` needs `{name}` to be real, got dtype "
-                f"{jnp.result_type(value)}."
-            )
     if dtype is None:
         floats = [
             value

@@ -92,10 +92,11 @@ class Sample(nnx.Module):
           ValueError: the shapes do not broadcast, a concrete variance is negative, or
             ``deterministic`` is ``None`` everywhere.
         """
-        shape = _checks.result_shape("Sample", None, mean=mean, var=var)
+        parameters = _checks.check_real("Sample", mean=mean, var=var)
+        shape = _checks.result_shape("Sample", None, **parameters)
         if self._is_deterministic(deterministic):
-            dtype = _checks.result_dtype("Sample", None, mean=mean, var=var)
-            return jnp.broadcast_to(jnp.asarray(mean, dtype), shape)
+            dtype = _checks.result_dtype("Sample", None, **parameters)
+            return jnp.broadcast_to(jnp.asarray(parameters["mean"], dtype), shape)
         draw = samplers.normal(self._key(rngs), mean, var)
         chex.assert_shape(draw, shape)
         return draw

@@ -102,10 +102,9 @@ def draw_once(
     """
 
     def draw(key):
-        if _is_written_out(key, shape):
-            drawn = from_bits(_cipher(key, _merge_short_axes(shape), word))
-        else:
-            drawn = reference(key, shape, dtype)
+        if not _is_written_out(key, shape):
+            return reference(key, shape, dtype)
+        drawn = from_bits(_cipher(key, _merge_short_axes(shape), word))
         return jax.lax.optimization_barrier(drawn).reshape(shape)
 
     explicit = out_sharding.mesh.explicit_axes if out_sharding is not None else ()

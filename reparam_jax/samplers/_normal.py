@@ -84,11 +84,11 @@ def normal(
     """
     key = _checks.check_key("normal", key)
     scale_name, scale = _only_one("normal", var=var, std=std, log_var=log_var)
-    parameters = {"mean": mean, scale_name: scale}
+    parameters = _checks.check_real("normal", mean=mean, **{scale_name: scale})
     dtype = _checks.result_dtype("normal", dtype, **parameters)
     shape = _checks.result_shape("normal", shape, **parameters)
     _check_values("normal", dtype, parameters)
-    return _normal(key, mean, scale, scale_name, shape, dtype)
+    return _normal(key, *parameters.values(), scale_name, shape, dtype)
 
 
 def normal_from_noise(
@@ -133,11 +133,12 @@ def normal_from_noise(
     """
     function = "normal_from_noise"
     scale_name, scale = _only_one(function, var=var, std=std, log_var=log_var)
-    parameters = {"mean": mean, scale_name: scale}
-    dtype = _checks.result_dtype(function, dtype, noise=noise, **parameters)
-    shape = _checks.result_shape(function, None, noise=noise, **parameters)
-    _check_values(function, dtype, parameters)
-    return _normal_from_noise(noise, mean, scale, scale_name, shape, dtype)
+    arguments = {"noise": noise, "mean": mean, scale_name: scale}
+    arguments = _checks.check_real(function, **arguments)
+    dtype = _checks.result_dtype(function, dtype, **arguments)
+    shape = _checks.result_shape(function, None, **arguments)
+    _check_values(function, dtype, arguments)
+    return _normal_from_noise(*arguments.values(), scale_name, shape, dtype)
 
 
 # Traced once for every draw in somebody's program, so written in `lax`, which traces
@@ -222,6 +223,7 @@ def _check_values(function, dtype, parameters):
         {
             name: (value, _DOMAINS[name], _WAYS_OUT[name])
             for name, value in parameters.items()
+            if name in _DOMAINS
         },
     )
 
