@@ -108,7 +108,7 @@ def _not_a_key(function: str, key: object) -> str:
 def check_real(function: str, **parameters: ArrayLike) -> dict[str, ArrayLike]:
     """Returns the parameters, an ``nnx.Param`` unwrapped; refuses what is not real."""
     for name, value in parameters.items():
-        if hasattr(value, "__jax_array__"):
+        if not isinstance(value, jax.Array) and hasattr(value, "__jax_array__"):
             value = parameters[name] = value.__jax_array__()
         if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
             raise TypeError(
