@@ -2,7 +2,7 @@
 
 from . import layers as layers
 from . import noise as noise
-from ._checks import validation as validation
+from ._domains import validation as validation
 from .samplers import normal as normal
 from .samplers import normal_from_noise as normal_from_noise
 

@@ -1,67 +1,15 @@
-"""What a caller may pass: keys, shapes, dtypes, values, and every error sentence."""
+"""What a caller may pass: keys, shapes and dtypes, and the error sentences for them."""
 
-import contextlib
-import contextvars
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import checkify
 from jax.typing import ArrayLike
-
-_validates = contextvars.ContextVar("reparam_jax_validates", default=True)
-
-
-@contextlib.contextmanager
-def validation(enabled: bool) -> Iterator[None]:  # noqa: FBT001 (reads as a switch)
-    """Switches the checks of parameter values on or off inside a ``with`` block.
-
-    With the checks on, a concrete parameter outside its domain (a negative variance,
-    a NaN) raises ``ValueError``, which costs one device synchronisation per call.
-    Switched off, bad elements give NaN in the draw and in its gradients, as they do
-    under ``jax.jit``. Keys, shapes and dtypes are checked either way.
-
-    Args:
-      enabled: whether values are checked inside the block.
-
-    Yields:
-      Nothing.
-
-    Example:
-      >>> import reparam_jax as rj
-      >>> with rj.validation(False):
-      ...   print(rj.normal(jax.random.key(0), 0.0, -1.0))
-      nan
-    """
-    token = _validates.set(enabled)
-    try:
-        yield
-    finally:
-        _validates.reset(token)
-
 
 # The trailing shapes of legacy keys: threefry has two words, rbg four.
 _WORDS = ((2,), (4,))
-
-
-class Domain(NamedTuple):
-    """Where a parameter may lie: an elementwise test, and the words for it."""
-
-    holds: Callable[[jax.Array], jax.Array]
-    words: str
-
-
-def _non_negative(value):
-    zero = jax.lax.full_like(value, 0)
-    return jax.lax.bitwise_and(jax.lax.is_finite(value), jax.lax.ge(value, zero))
-
-
-FINITE = Domain(jax.lax.is_finite, "finite")
-NON_NEGATIVE = Domain(_non_negative, "finite and non-negative")
 
 
 def check_key(function: str, key: jax.Array) -> jax.Array:
@@ -201,109 +149,3 @@ def _reshape_hint(shapes: Mapping[str, tuple[int, ...]]) -> str:
         f" If `{name}` holds one value per channel ({layout}), pass "
         f"`{name}.reshape({', '.join(map(str, reshaped))})`."
     )
-
-
-def check_values(
-    function: str,
-    dtype: np.dtype,
-    parameters: Mapping[str, tuple[ArrayLike, Domain, str]],
-) -> None:
-    """Raises for parameters outside their domains, as far as values are known.
-
-    Concrete values raise ``ValueError``. Traced ones are handed to
-    ``checkify.debug_check``: reported when the caller functionalises, else free.
-
-    Args:
-      function: the public name of the caller.
-      dtype: the floating dtype in which the caller computes.
-      parameters: for each name its value, its domain, and a sentence with a way out.
-    """
-    if not _validates.get():
-        return
-    values = tuple(value for value, _, _ in parameters.values())
-    domains = tuple(domain for _, domain, _ in parameters.values())
-    try:
-        all_valid = bool(_all_hold(values, domains, dtype))
-    except jax.errors.ConcretizationTypeError:
-        all_valid = None
-    if all_valid:
-        return
-    for (name, (value, domain, way_out)), found in zip(
-        parameters.items(), _inspect(values, domains, dtype), strict=True
-    ):
-        indices = {f"index{axis}": i for axis, i in enumerate(found.pop("index"))}
-        sentence = (
-            f"`{function}` needs `{name}` to be {domain.words}, but {{count}} of its "
-            f"{math.prod(jnp.shape(value))} elements are not; the smallest of those is "
-            f"{{smallest}} at index ({', '.join(f'{{{i}}}' for i in indices)})."
-            f"{way_out and ' '}{way_out}"
-        )
-        if all_valid is None:
-            valid = found["count"] == 0
-            checkify.debug_check(valid, sentence, **found, **indices)
-        elif found["count"]:
-            facts = {key: np.asarray(fact) for key, fact in (found | indices).items()}
-            raise ValueError(sentence.format(**facts))
-
-
-# The two functions below are traced for every call inside somebody's program, so they
-# are written in `lax`, which traces several times faster than `jnp`.
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _all_hold(values, domains, dtype):
-    valid = [
-        domain.holds(jax.lax.convert_element_type(value, dtype))
-        for value, domain in zip(values, domains, strict=True)
-    ]
-    return functools.reduce(
-        jax.lax.bitwise_and, [jax.lax.reduce_and(v, range(v.ndim)) for v in valid]
-    )
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _inspect(values, domains, dtype):
-    """For each value: how many elements lie outside, and the smallest of those."""
-    return [
-        _worst(jax.lax.convert_element_type(value, dtype), domain)
-        for value, domain in zip(values, domains, strict=True)
-    ]
-
-
-def _worst(value, domain):
-    lax = jax.lax
-    value = lax.stop_gradient(value)
-    axes = range(value.ndim)
-    infinity = lax.full_like(value, jnp.inf)
-    bad = lax.bitwise_not(domain.holds(value))
-    # A NaN is named only where no bad number is: `reduce_max` lets it through.
-    is_number = lax.bitwise_and(bad, lax.eq(value, value))
-    numbers = lax.select(is_number, value, infinity)
-    smallest = lax.reduce_min(numbers, axes)
-    infinite_or_nan = lax.reduce_max(lax.select(bad, value, lax.neg(infinity)), axes)
-    found = lax.bitwise_and(bad, lax.eq(numbers, lax.broadcast(smallest, value.shape)))
-    index = []
-    for axis in axes:  # axis by axis: ravelling would fail on explicit meshes
-        along = lax.mul(
-            lax.full_like(found, 1, jnp.int32),
-            lax.broadcasted_iota(jnp.int32, value.shape, axis),
-        )
-        beyond = lax.full_like(along, value.shape[axis])
-        first = lax.reduce_min(lax.select(found, along, beyond), axes)
-        here = lax.eq(along, lax.broadcast(first, value.shape))
-        found = lax.bitwise_and(found, here)
-        index.append(first)
-    return {
-        "count": lax.reduce_sum(lax.convert_element_type(bad, jnp.int32), axes),
-        "smallest": lax.select(lax.is_finite(smallest), smallest, infinite_or_nan),
-        "index": index,
-    }
-
-
-def poison(draw: jax.Array, valid: jax.Array) -> jax.Array:
-    """Returns the draw times 1 where its parameters are valid, times NaN elsewhere.
-
-    The factor also multiplies tangents and cotangents, so a bad element is NaN in every
-    gradient, and masking the draw afterwards does not hide it (0 * NaN = NaN).
-    ``where(valid, draw, nan)`` would transpose to 0.
-    """
-    one, nan = (jax.lax.full_like(draw, factor) for factor in (1, jnp.nan))
-    return jax.lax.mul(draw, jax.lax.select(valid, one, nan))

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from reparam_jax import _checks, noise
-from reparam_jax._checks import FINITE, NON_NEGATIVE, Domain
+from reparam_jax import _checks, _domains, noise
+from reparam_jax._domains import FINITE, NON_NEGATIVE, Domain, Parameter
 
 
 def normal(
@@ -87,8 +87,8 @@ def normal(
     parameters = _checks.check_real("normal", mean=mean, **{scale_name: scale})
     dtype = _checks.result_dtype("normal", dtype, **parameters)
     shape = _checks.result_shape("normal", shape, **parameters)
-    _check_values("normal", dtype, parameters)
-    return _normal(key, *parameters.values(), scale_name, shape, dtype)
+    mean, scale = _check_values("normal", dtype, parameters)
+    return _normal(key, mean, scale, scale_name, shape, dtype)
 
 
 def normal_from_noise(
@@ -133,12 +133,12 @@ def normal_from_noise(
     """
     function = "normal_from_noise"
     scale_name, scale = _only_one(function, var=var, std=std, log_var=log_var)
-    arguments = {"noise": noise, "mean": mean, scale_name: scale}
-    arguments = _checks.check_real(function, **arguments)
-    dtype = _checks.result_dtype(function, dtype, **arguments)
-    shape = _checks.result_shape(function, None, **arguments)
-    _check_values(function, dtype, arguments)
-    return _normal_from_noise(*arguments.values(), scale_name, shape, dtype)
+    parameters = _checks.check_real(function, mean=mean, **{scale_name: scale})
+    epsilon = _checks.check_real(function, noise=noise)["noise"]
+    dtype = _checks.result_dtype(function, dtype, noise=epsilon, **parameters)
+    shape = _checks.result_shape(function, None, noise=epsilon, **parameters)
+    mean, scale = _check_values(function, dtype, parameters)
+    return _normal_from_noise(epsilon, mean, scale, scale_name, shape, dtype)
 
 
 # Traced once for every draw in somebody's program, so written in `lax`, which traces
@@ -167,7 +167,7 @@ def _transform(epsilon, mean, scale, scale_name, dtype):
     mean_domain, scale_domain = _DOMAINS["mean"], _DOMAINS[scale_name]
     valid = lax.bitwise_and(mean_domain.holds(mean), scale_domain.holds(scale))
     draw = lax.add(mean, lax.mul(_STD_OF[scale_name](scale), epsilon))
-    return lax.convert_element_type(_checks.poison(draw, valid), dtype)
+    return lax.convert_element_type(_domains.poison(draw, valid), dtype)
 
 
 # Only sqrt needs a rule of its own: d sqrt(v) = dv / (2 sqrt(v)), and 0 where v is 0 or
@@ -217,15 +217,11 @@ _WAYS_OUT = {
 
 
 def _check_values(function, dtype, parameters):
-    _checks.check_values(
-        function,
-        _checks.noise_dtype(dtype),
-        {
-            name: (value, _DOMAINS[name], _WAYS_OUT[name])
-            for name, value in parameters.items()
-            if name in _DOMAINS
-        },
-    )
+    parameters = {
+        name: Parameter(value, _DOMAINS[name], _WAYS_OUT[name])
+        for name, value in parameters.items()
+    }
+    return _domains.check_values(function, _checks.noise_dtype(dtype), parameters)
 
 
 def _only_one(function, **scales):
