@@ -1,7 +1,7 @@
 """What a caller may pass: keys, shapes and dtypes, and the error sentences for them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -56,8 +56,9 @@ def _not_a_key(function: str, key: object) -> str:
 def check_real(function: str, **parameters: ArrayLike) -> dict[str, ArrayLike]:
     """Returns the parameters, an ``nnx.Param`` unwrapped; refuses what is not real."""
     for name, value in parameters.items():
-        if not isinstance(value, jax.Array) and hasattr(value, "__jax_array__"):
-            value = parameters[name] = value.__jax_array__()
+        unwrap = getattr(value, "__jax_array__", None)
+        if unwrap is not None:
+            value = parameters[name] = unwrap()
         if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
             raise TypeError(
                 f"`{function}` needs `{name}` to be an array or a real number, got "
@@ -105,7 +106,7 @@ def result_shape(
                 f"`{function}` cannot broadcast {_listed(shapes)}."
                 f"{_reshape_hint(shapes)}"
             ) from None
-    if isinstance(shape, int) or not all(hasattr(n, "__index__") for n in shape):
+    if not isinstance(shape, Sequence) or any(isinstance(n, float) for n in shape):
         raise TypeError(
             f"`{function}` needs `shape` to be a tuple of integers, got {shape!r}."
         )

@@ -108,15 +108,16 @@ def draw_once(
         return jax.lax.optimization_barrier(drawn).reshape(shape)
 
     explicit = out_sharding.mesh.explicit_axes if out_sharding is not None else ()
-    if explicit:
-        draw = jax.sharding.auto_axes(draw, axes=explicit, out_sharding=out_sharding)
-    return draw(key)
+    if not explicit:
+        return draw(key)
+    laid_out = jax.sharding.auto_axes(draw, axes=explicit, out_sharding=out_sharding)
+    return laid_out(key)  # pyright: ignore[reportReturnType]
 
 
 def _is_written_out(key, shape):
     return (
         jax.random.key_impl(key) == "threefry2x32"
-        and jax.config.jax_threefry_partitionable
+        and jax.config.jax_threefry_partitionable  # pyright: ignore
         and all(isinstance(length, int) for length in shape)  # not symbolic, for export
         and _SMALLEST <= math.prod(shape) < _LARGEST
     )

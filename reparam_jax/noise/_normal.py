@@ -75,4 +75,4 @@ def _normal_from_bits(bits, dtype):
     low = np.nextafter(np.array(-1, dtype), np.array(0, dtype))
     width = np.array(1, dtype) - low
     signed = jnp.maximum(low, unit_from_bits(bits, dtype) * width + low)
-    return np.array(np.sqrt(2), dtype) * jax.lax.erf_inv(signed)
+    return jax.lax.erf_inv(signed) * np.array(np.sqrt(2), dtype)
