@@ -44,7 +44,7 @@ def bits(
       An array of ``shape`` and ``dtype``.
 
     Raises:
-      TypeError: ``key`` is not a JAX PRNG key.
+      TypeError: ``key`` is not a JAX PRNG key, or ``dtype`` is not an unsigned integer.
       ValueError: ``key`` is a batch of keys.
 
     Gradient:
@@ -61,6 +61,10 @@ def bits(
       True
     """
     key = _checks.check_key("noise.bits", key)
+    if not jnp.issubdtype(dtype, jnp.unsignedinteger):
+        raise TypeError(
+            f"`noise.bits` draws unsigned integers, got dtype={jnp.dtype(dtype)}."
+        )
     dtype = jax.dtypes.canonicalize_dtype(dtype)
     return _bits(key, tuple(shape), dtype, out_sharding)
 
