@@ -1,0 +1,56 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+import reparam_jax as rj
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_short_dtypes_are_rounded_once_from_float32(dtype):
+    draws = rj.noise.normal(jax.random.key(5), (2**14,), dtype)
+    assert draws.dtype == dtype
+    exact = rj.noise.normal(jax.random.key(5), (2**14,))
+    np.testing.assert_array_equal(draws, exact.astype(dtype))
+
+
+def test_bfloat16_draws_are_not_on_a_lattice_of_128_values():
+    draws = rj.noise.normal(jax.random.key(5), (2**14,), jnp.bfloat16)
+    lattice = jax.random.normal(jax.random.key(5), (2**14,), jnp.bfloat16)
+    assert len(np.unique(np.asarray(lattice, np.float32))) <= 128
+    assert len(np.unique(np.asarray(draws, np.float32))) > 1000
+
+
+# XLA may round the inverse error function otherwise in rows that it does not vectorise.
+@pytest.mark.parametrize("shape", [(300, 4), (600, 3)], ids=str)
+def test_short_rows_equal_jax_random_bit_for_bit(shape):
+    draws = rj.noise.normal(jax.random.key(3), shape)
+    np.testing.assert_array_equal(draws, jax.random.normal(jax.random.key(3), shape))
+
+
+@pytest.mark.parametrize("shape", [(300, 3), (10, 10, 10)], ids=str)
+def test_short_rows_are_the_same_beside_other_uses_of_the_noise(shape):
+    @jax.jit
+    def program(key):
+        noise = rj.noise.normal(key, shape)
+        return noise, jnp.sum(jnp.sin(noise) * noise)
+
+    noise, _ = program(jax.random.key(3))
+    np.testing.assert_array_equal(noise, rj.noise.normal(jax.random.key(3), shape))
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.complex64])
+def test_a_dtype_that_is_not_floating_raises(dtype):
+    with pytest.raises(TypeError, match=r"`noise.normal` draws floats, got dtype="):
+        rj.noise.normal(jax.random.key(5), (3,), dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [(jnp.float32, (1000,)), (jnp.float32, (2**17,)), (jnp.bfloat16, (2**12,))],
+    ids=str,
+)
+def test_follows_the_normal_law(dtype, shape, alpha):
+    draws = np.asarray(rj.noise.normal(jax.random.key(5), shape, dtype), np.float64)
+    assert scipy.stats.kstest(draws, "norm").pvalue > alpha
