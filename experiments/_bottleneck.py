@@ -29,7 +29,7 @@ class Bottleneck(nnx.Module):
     Args:
       image_size: height and width of the images, even.
       num_classes: number of logits.
-      width: channels of the first convolution; the later ones have twice as many.
+      width: channels of the first convolution; the next two have twice as many.
       latents: channels of the latent, at half the resolution of the image.
       rngs: an ``nnx.Rngs`` for the initial parameters.
     """
@@ -48,15 +48,15 @@ class Bottleneck(nnx.Module):
         self.head = rj.layers.GaussianHead(2 * width, latents, rngs=rngs)
         self.sample = rj.layers.Sample()
         self.decoder_1 = nnx.Conv(latents, 2 * width, (3, 3), rngs=rngs)
-        self.decoder_2 = nnx.Conv(2 * width, 2 * width, (3, 3), rngs=rngs)
+        self.decoder_2 = nnx.Conv(2 * width, width, (3, 3), rngs=rngs)
         self.readout = nnx.Linear(
-            2 * width * (image_size // 4) ** 2, num_classes, rngs=rngs
+            width * (image_size // 4) ** 2, num_classes, rngs=rngs
         )
 
     def encode(self, measured: Measured) -> tuple[jax.Array, jax.Array]:
         """Maps measured images (NHWC) to the mean and variance of the latent."""
         features = jnp.concatenate([measured.mean, measured.var], axis=-1)
-        features = nnx.max_pool(nnx.relu(self.encoder_1(features)), (2, 2), (2, 2))
+        features = nnx.avg_pool(nnx.relu(self.encoder_1(features)), (2, 2), (2, 2))
         return self.head(nnx.relu(self.encoder_2(features)))
 
     def draw(
@@ -69,8 +69,8 @@ class Bottleneck(nnx.Module):
     def decode(self, latent: jax.Array) -> jax.Array:
         """Maps a latent to logits."""
         features = nnx.relu(self.decoder_1(latent))
-        features = nnx.avg_pool(features, (2, 2), (2, 2))
         features = nnx.relu(self.decoder_2(features))
+        features = nnx.avg_pool(features, (2, 2), (2, 2))
         return self.readout(features.reshape(len(features), -1))
 
 
@@ -105,7 +105,6 @@ def make_step(
     learning_rate: float,
     arm: Arm,
     batch_size: int,
-    num_draws: int = 4,
     mesh: Mesh,
     debug: bool = False,
 ):
@@ -139,10 +138,8 @@ def make_step(
     def loss_fn(params, batch, key, beta):
         network = nnx.merge(graphdef, params)
         mean, var = network.encode(batch)
-        draw = functools.partial(network.draw, mean, var, arm=arm)
-        keys = jax.random.split(key, 1 if arm == "mean" else num_draws)
-        logits = jax.vmap(lambda key: network.decode(draw(key)))(keys)
-        cross_entropy = jax.vmap(_cross_entropy, (0, None))(logits, batch.labels).mean()
+        logits = network.decode(network.draw(mean, var, key, arm))
+        cross_entropy = _cross_entropy(logits, batch.labels)
         latent = dist.Normal(mean, jnp.sqrt(var))
         divergence = dist.kl_divergence(latent, dist.Normal(0.0, 1.0))
         kl = divergence.sum() / len(batch.labels)

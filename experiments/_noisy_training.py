@@ -45,23 +45,23 @@ class Config:
     """Height and width of the input in the first part."""
     low_std: float = 0.1
     """Smallest standard deviation of the sensor noise; pixels lie in [0, 1]."""
-    high_std: float = 1.0
+    high_std: float = 0.5
     """Largest one; between them it is log-uniform, pixel by pixel."""
-    steps: int = 300
+    steps: int = 600
     """Training steps of every arm, seed and beta."""
-    eval_every: int = 25
+    eval_every: int = 50
     """Steps between two looks at the validation split; divides `steps`."""
     batch_size: int = 64
     """Images in a minibatch; divisible by `devices`."""
     learning_rate: float = 2e-3
     """Of Adam."""
-    betas: tuple[float, ...] = (0.0, 2e-3)
+    betas: tuple[float, ...] = (0.0, 3e-3)
     """Weights of the divergence that each arm chooses from."""
     width: int = 24
     """Channels of the first convolution; the later ones have twice as many."""
     latents: int = 24
     """Channels of the latent."""
-    num_draws: int = 16
+    num_draws: int = 8
     """Draws that a prediction is averaged over."""
     devices: int = 1
     """Devices to split each minibatch over."""

@@ -14,6 +14,7 @@ each arm's beta chosen, on the validation split; the test split gives the figure
 """
 
 import functools
+import json
 from pathlib import Path
 
 import chex
@@ -236,13 +237,33 @@ def make_table(arrays: dict[str, np.ndarray]) -> Table:
     return table
 
 
+def make_layer_table(report: dict[str, dict]) -> Table:
+    """Lays out shapes and norms of the first part, one row per tensor.
+
+    Args:
+      report: shape and norm of the output, and of the gradients, by name.
+
+    Returns:
+      A rich table.
+    """
+    table = Table(title="one draw, one convolution")
+    for name in ("tensor", "shape", "norm"):
+        table.add_column(name)
+    for name in ("output", "mean", "var", "kernel"):
+        label = name if name == "output" else f"gradient for {name}"
+        shape = str(tuple(report[name]["shape"]))
+        table.add_row(label, shape, f"{report[name]['norm']:.3g}")
+    return table
+
+
 def main() -> None:
     """Runs the experiment from the command line."""
     config = tyro.cli(Config, description=__doc__)
     console = Console()
     with _runs.plain_errors():
         arrays = run(config)
-    console.print((config.out / "user_network.json").read_text())
+    one_layer = json.loads((config.out / "user_network.json").read_text())
+    console.print(make_layer_table(one_layer))
     console.print(make_table(arrays))
     plot(arrays, config.out / "noisy_inputs.png")
     console.print(f"figure and summary in {config.out}")

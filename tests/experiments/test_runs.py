@@ -117,6 +117,13 @@ def test_only_what_no_checkpoint_holds_is_computed_again(tmp_path):
     assert seen == [3, 4, 5]
 
 
+def test_a_finished_run_is_not_run_again(tmp_path, whole):
+    go(tmp_path, seconds=1e9)
+    seen = []
+    assert_same_run(go(tmp_path, seconds=1e9, seen=seen), whole)
+    assert seen == []
+
+
 def test_a_line_cut_short_by_the_kill_is_written_anew(tmp_path, whole):
     with pytest.raises(StopError):
         go(tmp_path, stop_at=4)
