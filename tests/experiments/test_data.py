@@ -67,11 +67,13 @@ def test_images_without_their_labels_are_refused(tmp_path):
 
 
 def test_idx_files_keep_their_test_split(tmp_path):
-    write_split(tmp_path, "train", 10)
+    write_split(tmp_path, "train", 20)
     pixels, _ = write_split(tmp_path, "t10k", 4, start=100)
-    splits = _data.load("fashion", tmp_path, seed=0)
-    assert [len(part.labels) for part in splits] == [5, 5, 4]
-    np.testing.assert_array_equal(splits.test.pixels[..., 0] * 255, pixels)
+    splits, others = (_data.load("fashion", tmp_path, seed=seed) for seed in (0, 1))
+    assert [len(part.labels) for part in splits] == [10, 10, 4]
+    assert (splits.train.pixels != others.train.pixels).mean() > 0.5
+    for test in (splits.test, others.test):
+        np.testing.assert_array_equal(test.pixels[..., 0] * 255, pixels)
 
 
 def test_digits_are_split_without_overlap():
