@@ -58,7 +58,7 @@ class Config:
     betas: tuple[float, ...] = (0.0, 3e-3)
     """Weights of the divergence that each arm chooses from."""
     width: int = 24
-    """Channels of the first convolution; the later ones have twice as many."""
+    """Channels of the first and last convolution; twice as many between them."""
     latents: int = 24
     """Channels of the latent."""
     num_draws: int = 8

@@ -152,14 +152,15 @@ def _worst(value, domain, dtype):
     lax = jax.lax
     value = lax.stop_gradient(lax.convert_element_type(value, dtype))
     axes = range(value.ndim)
-    infinity = lax.full_like(value, jnp.inf)
     bad = lax.bitwise_not(domain.holds(value))
-    # A NaN is named only where no bad number is: `reduce_max` lets it through.
-    is_number = lax.bitwise_and(bad, lax.eq(value, value))
-    numbers = lax.select(is_number, value, infinity)
-    smallest = lax.reduce_min(numbers, axes)
-    infinite_or_nan = lax.reduce_max(lax.select(bad, value, lax.neg(infinity)), axes)
-    found = lax.bitwise_and(bad, lax.eq(numbers, lax.broadcast(smallest, value.shape)))
+    # A NaN is named only where nothing else is bad.
+    numbers = lax.bitwise_and(bad, lax.eq(value, value))
+    candidates = lax.select(lax.reduce_or(numbers, axes), numbers, bad)
+    infinity = lax.full_like(value, jnp.inf)
+    smallest = lax.reduce_min(lax.select(candidates, value, infinity), axes)
+    is_smallest = lax.eq(value, lax.broadcast(smallest, value.shape))
+    is_nan = lax.ne(value, value)
+    found = lax.bitwise_and(candidates, lax.bitwise_or(is_smallest, is_nan))
     index = {}
     for axis in axes:  # axis by axis: ravelling would fail on explicit meshes
         along = lax.mul(
@@ -173,7 +174,7 @@ def _worst(value, domain, dtype):
         index[f"index{axis}"] = first
     return {
         "count": lax.reduce_sum(lax.convert_element_type(bad, jnp.int32), axes),
-        "smallest": lax.select(lax.is_finite(smallest), smallest, infinite_or_nan),
+        "smallest": smallest,
         **index,
     }
 

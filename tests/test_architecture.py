@@ -91,6 +91,12 @@ def test_every_folder_is_a_room():
     assert folders <= ROOMS
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("_[a-z]*.py")), ids=name)
+def test_every_source_file_has_a_test_file(path):
+    room = path.relative_to(PACKAGE).parent
+    assert (ROOT / "tests" / room / f"test{path.name}").exists()
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_the_package_imports_neither_jax_internals_nor_experiments(path):
     package = path.relative_to(ROOT).parent.parts

@@ -71,15 +71,17 @@ def normal(
       >>> mean, var = jnp.zeros((2, 8, 8, 3)), jnp.full((2, 8, 8, 3), 0.25)
       >>> rj.normal(key, mean, var).shape
       (2, 8, 8, 3)
-      >>> slope = jax.grad(lambda std: rj.normal(key, 2.0, std=std))(5.0)
-      >>> bool(slope == jax.random.normal(key))  # d z / d std is the noise
+      >>> draw = lambda std: rj.normal(jax.random.key(1), 2.0, std=std)
+      >>> noise = jax.random.normal(jax.random.key(1))
+      >>> bool(jax.grad(draw)(5.0) == noise)  # d z / d std
       True
 
       The backward pass keeps one array of the draw's size, the noise. For huge tensors
       ``jax.checkpoint`` draws it again instead:
 
       >>> draw = jax.checkpoint(rj.normal)
-      >>> float(jax.grad(lambda mean: draw(key, mean, var).sum())(mean).sum())
+      >>> loss = lambda mean: draw(jax.random.key(2), mean, var).sum()
+      >>> float(jax.grad(loss)(mean).sum())
       384.0
     """
     key = _checks.check_key("normal", key)
@@ -173,20 +175,22 @@ def _transform(epsilon, mean, scale, scale_name, dtype):
 # Only sqrt needs a rule of its own: d sqrt(v) = dv / (2 sqrt(v)), and 0 where v is 0 or
 # subnormal, so that neither inf nor NaN arises, masked or not. The doubling is exact;
 # `0.5 / sqrt(v)`, JAX's own rule, XLA rewrites to a reciprocal root of lower accuracy.
+# Negative variances take the ordinary branch: NaN there, in derivatives of every order.
 @jax.custom_jvp
 def _sqrt(var):
     zero, one = lax.full_like(var, 0), lax.full_like(var, 1)
-    is_normal = lax.ge(var, lax.full_like(var, jnp.finfo(var.dtype).tiny))
-    return lax.select(is_normal, lax.sqrt(lax.select(is_normal, var, one)), zero)
+    tiny = lax.full_like(var, jnp.finfo(var.dtype).tiny)
+    flat = lax.lt(lax.abs(var), tiny)
+    return lax.select(flat, zero, lax.sqrt(lax.select(flat, one, var)))
 
 
 @_sqrt.defjvp
 def _sqrt_jvp(primals, tangents):
     std = _sqrt(*primals)
     zero, one = lax.full_like(std, 0), lax.full_like(std, 1)
-    positive = lax.gt(std, zero)
-    safe_std = lax.select(positive, std, one)
-    slope = lax.select(positive, lax.div(one, lax.add(safe_std, safe_std)), zero)
+    flat = lax.eq(std, zero)
+    safe_std = lax.select(flat, one, std)
+    slope = lax.select(flat, zero, lax.div(one, lax.add(safe_std, safe_std)))
     return std, lax.mul(slope, tangents[0])
 
 

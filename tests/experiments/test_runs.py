@@ -45,7 +45,7 @@ def advance(index, state):
     noise = jax.random.normal(jax.random.fold_in(jax.random.key(0), index), (3,))
     state = {
         "weights": jnp.sin(3 * state["weights"] + noise),
-        "best": np.maximum(state["best"], np.float64(index) / 7),
+        "best": np.asarray(max(float(state["best"]), index / 7)),
     }
     return state, [{"index": index, "weights": state["weights"].tolist()}] * 2
 

@@ -165,6 +165,8 @@ def test_a_jitted_call_transfers_nothing():
     expected = jax.jit(loss_and_slopes)(*arguments[:2], jax.random.key(0))
     with jax.transfer_guard("disallow"):
         actual = jax.jit(loss_and_slopes)(*arguments)
+        with pytest.raises(jax.errors.JaxRuntimeError, match="host-to-device transfer"):
+            jax.jit(loss_and_slopes)(MEAN, *arguments[1:2], jax.random.key(0))
     chex.assert_trees_all_equal(actual, expected)
 
 
