@@ -16,8 +16,7 @@ import reparam_jax as rj
 from tests import hlo
 from tests.ulps import ulps
 
-# The small shapes are drawn through `jax.random`, the others by the written-out cipher,
-# with a short last axis merged into the one before.
+# The small shapes are drawn through `jax.random`, the others by the written-out cipher.
 SHAPES = {
     "large": (16, 512),
     "short axis": (128, 64),
