@@ -3,7 +3,37 @@
 from . import layers as layers
 from . import noise as noise
 from ._domains import validation as validation
+from .samplers import cauchy as cauchy
+from .samplers import cauchy_from_noise as cauchy_from_noise
+from .samplers import exponential as exponential
+from .samplers import exponential_from_noise as exponential_from_noise
+from .samplers import gumbel as gumbel
+from .samplers import gumbel_from_noise as gumbel_from_noise
+from .samplers import half_cauchy as half_cauchy
+from .samplers import half_cauchy_from_noise as half_cauchy_from_noise
+from .samplers import half_normal as half_normal
+from .samplers import half_normal_from_noise as half_normal_from_noise
+from .samplers import kumaraswamy as kumaraswamy
+from .samplers import kumaraswamy_from_noise as kumaraswamy_from_noise
+from .samplers import laplace as laplace
+from .samplers import laplace_from_noise as laplace_from_noise
+from .samplers import log_normal as log_normal
+from .samplers import log_normal_from_noise as log_normal_from_noise
+from .samplers import logistic as logistic
+from .samplers import logistic_from_noise as logistic_from_noise
+from .samplers import multivariate_normal as multivariate_normal
+from .samplers import (
+    multivariate_normal_from_noise as multivariate_normal_from_noise,
+)
 from .samplers import normal as normal
 from .samplers import normal_from_noise as normal_from_noise
+from .samplers import pareto as pareto
+from .samplers import pareto_from_noise as pareto_from_noise
+from .samplers import rayleigh as rayleigh
+from .samplers import rayleigh_from_noise as rayleigh_from_noise
+from .samplers import uniform as uniform
+from .samplers import uniform_from_noise as uniform_from_noise
+from .samplers import weibull as weibull
+from .samplers import weibull_from_noise as weibull_from_noise
 
 __version__ = "0.1.0"

@@ -17,6 +17,7 @@ import numpy as np
 from jax.experimental import checkify
 from jax.typing import ArrayLike
 
+from reparam_jax._meshes import cholesky
 from reparam_jax._report import report
 
 _validates = contextvars.ContextVar("reparam_jax_validates", default=True)
@@ -51,10 +52,23 @@ def validation(enabled: bool) -> Iterator[None]:  # noqa: FBT001 (reads as a swi
 
 
 class Domain(NamedTuple):
-    """Where a parameter may lie: an elementwise test, and the words for it."""
+    """Where a parameter may lie: a test of each of its things, and the words for it.
+
+    Args:
+      holds: whether each thing lies inside: elementwise, or for each matrix.
+      words: the domain.
+      things: what is counted.
+      measure: a number for each thing, the smallest of which is reported.
+      measure_words: the name of that number.
+      event_ndim: how many axes of the parameter each thing takes up.
+    """
 
     holds: Callable[[jax.Array], jax.Array]
     words: str
+    things: str = "elements"
+    measure: Callable[[jax.Array], jax.Array] = lambda value: value
+    measure_words: str = "smallest"
+    event_ndim: int = 0
 
 
 def _non_negative(value):
@@ -62,8 +76,31 @@ def _non_negative(value):
     return jax.lax.bitwise_and(jax.lax.is_finite(value), jax.lax.ge(value, zero))
 
 
+def _positive(value):
+    zero = jax.lax.full_like(value, 0)
+    return jax.lax.bitwise_and(jax.lax.is_finite(value), jax.lax.gt(value, zero))
+
+
 FINITE = Domain(jax.lax.is_finite, "finite")
 NON_NEGATIVE = Domain(_non_negative, "finite and non-negative")
+POSITIVE = Domain(_positive, "finite and positive")
+
+
+def _is_positive_definite(matrix):
+    factor = cholesky(matrix)
+    return jax.lax.reduce_and(
+        jax.lax.is_finite(factor), (factor.ndim - 2, factor.ndim - 1)
+    )
+
+
+POSITIVE_DEFINITE = Domain(
+    _is_positive_definite,
+    "positive definite",
+    things="matrices",
+    measure=lambda matrix: jnp.linalg.eigvalsh(matrix)[..., 0],
+    measure_words="smallest eigenvalue",
+    event_ndim=2,
+)
 
 
 class Parameter(NamedTuple):
@@ -71,7 +108,7 @@ class Parameter(NamedTuple):
 
     value: ArrayLike
     domain: Domain
-    way_out: str
+    way_out: str = ""
 
 
 def check_values(
@@ -114,12 +151,14 @@ def check_values(
 
 def _sentence(function, name, parameter):
     """A template over the facts that `_worst` finds."""
+    domain = parameter.domain
     shape = jnp.shape(parameter.value)
+    shape = shape[: len(shape) - domain.event_ndim]
     index = ", ".join(f"{{index{axis}}}" for axis in range(len(shape)))
     sentence = (
-        f"`{function}` needs `{name}` to be {parameter.domain.words}, but {{count}} of "
-        f"its {math.prod(shape)} elements are not; the smallest of those is "
-        f"{{smallest}} at index ({index}). {parameter.way_out}"
+        f"`{function}` needs `{name}` to be {domain.words}, but {{count}} of its "
+        f"{math.prod(shape)} {domain.things} are not; the {domain.measure_words} of "
+        f"those is {{smallest}} at index ({index}). {parameter.way_out}"
     )
     return sentence.rstrip()
 
@@ -148,11 +187,12 @@ def _all_hold(values, domains, dtype):
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _worst(value, domain, dtype):
-    """How many elements lie outside the domain, and the smallest of them and where."""
+    """How many things lie outside the domain, and the smallest of them and where."""
     lax = jax.lax
     value = lax.stop_gradient(lax.convert_element_type(value, dtype))
-    axes = range(value.ndim)
     bad = lax.bitwise_not(domain.holds(value))
+    value = domain.measure(value)
+    axes = range(value.ndim)
     # A NaN is named only where nothing else is bad.
     numbers = lax.bitwise_and(bad, lax.eq(value, value))
     candidates = lax.select(lax.reduce_or(numbers, axes), numbers, bad)

@@ -1,5 +1,7 @@
 """Every public function, its gradient, and every layer lower for GPU and for TPU."""
 
+import collections
+import functools
 import inspect
 
 import jax
@@ -11,6 +13,7 @@ from flax import nnx
 
 import reparam_jax as rj
 from tests.hlo import CIPHER
+from tests.samplers.table import TABLE
 from tests.ulps import ulps
 
 PLATFORMS = ("cuda", "tpu")
@@ -18,22 +21,22 @@ SHAPE = (2, 16, 16, 8)
 MEAN, VAR = jnp.zeros(SHAPE), jnp.ones(SHAPE)
 
 
-def sampled(**scales):
-    """A draw and its gradients for every parameter, as functions of arrays."""
+def sampled(row):
+    """A draw, as a function of its parameters and a key."""
 
     def draw(parameters, key):
-        return rj.normal(key, **parameters)
+        return row.draw(key, parameters)
 
-    parameters = {"mean": MEAN} | scales
-    return draw, parameters
+    return draw, row.spread(SHAPE)
 
 
-def given_noise():
-    def draw(parameters, key):
+def given_noise(row):
+    def draw(arguments, key):
         del key
-        return rj.normal_from_noise(**parameters)
+        return row.from_noise(arguments["noise"], arguments["parameters"])
 
-    return draw, {"noise": MEAN, "mean": MEAN, "var": VAR}
+    noise = jnp.ones((*SHAPE, *row.oracle.noise_shape))
+    return draw, {"noise": noise, "parameters": row.spread(SHAPE)}
 
 
 def noise_of(function):
@@ -66,19 +69,44 @@ def stochastic_conv(rngs):
     return rj.layers.StochasticConv(8, 4, (3, 3), rngs=rngs)
 
 
+def coupled(coupling):
+    return noise_of(functools.partial(coupling, rj.noise.logistic))
+
+
+def samplers():
+    cases = collections.defaultdict(list)
+    for row in TABLE:
+        cases[row.name].append(sampled(row))
+        if row.noise:
+            cases[f"{row.name}_from_noise"].append(given_noise(row))
+    return dict(cases)
+
+
+def noises():
+    draws = {
+        name: function
+        for name, function in vars(rj.noise).items()
+        if inspect.isfunction(function)
+    }
+    couplings = {name: draws.pop(name) for name in ("antithetic", "stratified")}
+    return {f"noise.{name}": [noise_of(draw)] for name, draw in draws.items()} | {
+        f"noise.{name}": [coupled(coupling)] for name, coupling in couplings.items()
+    }
+
+
 # For each public name: what to lower. `validation` switches Python code, not programs.
 CASES = {
-    "normal": [sampled(var=VAR), sampled(std=VAR), sampled(log_var=MEAN)],
-    "normal_from_noise": [given_noise()],
+    **samplers(),
+    **noises(),
     "validation": [],
-    "noise.bits": [noise_of(rj.noise.bits)],
-    "noise.uniform": [noise_of(rj.noise.uniform)],
-    "noise.normal": [noise_of(rj.noise.normal)],
     "layers.Sample": [layer(rj.layers.Sample, MEAN, VAR)],
     "layers.GaussianHead": [layer(gaussian_head, MEAN)],
     "layers.StochasticConv": [layer(stochastic_conv, MEAN, VAR)],
 }
-DRAWS_NOTHING = ("normal_from_noise", "layers.GaussianHead")
+
+
+def draws_nothing(name):
+    return name.endswith("_from_noise") or name == "layers.GaussianHead"
 
 
 def public_names():
@@ -116,7 +144,7 @@ def test_value_and_gradient_lower_for_gpu_and_tpu(name, draw, parameters):
     leaves = jax.tree.leaves(parameters)
     assert shapes[2:] == [leaf.shape for leaf in leaves]
     text = exported.mlir_module()
-    assert (f"dense<{CIPHER}>" in text) is (name not in DRAWS_NOTHING)
+    assert (f"dense<{CIPHER}>" in text) is (not draws_nothing(name))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reparam_jax import _checks
+from reparam_jax._meshes import place
 
 # Below this many elements `jax.random` is as fast on CPU and compiles faster; from
 # 2^32 on its counters need a second word.
@@ -74,7 +75,7 @@ def _bits(key, shape, dtype, out_sharding):
     if dtype.itemsize < 4:
         return jax.random.bits(key, shape, dtype, out_sharding=out_sharding)
     return draw_once(
-        key, shape, lambda word: word, dtype, jax.random.bits, dtype, out_sharding
+        key, shape, lambda words: words, dtype, out_sharding, reference=jax.random.bits
     )
 
 
@@ -82,42 +83,60 @@ def draw_once(
     key: jax.Array,
     shape: tuple[int, ...],
     from_bits: Callable[[jax.Array], jax.Array],
-    word: np.dtype,
-    reference: Callable[..., jax.Array],
     dtype: np.dtype,
     out_sharding: jax.sharding.NamedSharding | None,
+    *,
+    reference: Callable[..., jax.Array] | None = None,
 ) -> jax.Array:
     """Draws noise by the written-out cipher, or by ``jax.random`` where that is better.
-
-    The optimisation barrier makes the noise one value of the program. Without it XLA
-    fuses the cipher into every consumer, and so runs it again in a backward pass, and
-    with it rounds alike in every program.
 
     Args:
       key: one typed key.
       shape: shape of the result.
       from_bits: elementwise map from random words to the noise.
-      word: dtype of those words, uint32 or uint64.
-      reference: the ``jax.random`` function ``(key, shape, dtype)`` with these values.
-      dtype: dtype of the result.
+      dtype: dtype of the result; the words are unsigned integers as wide.
       out_sharding: sharding of the result on a mesh with explicit axes, else ``None``.
+      reference: the ``jax.random`` function ``(key, shape, dtype)`` with these values;
+        by default, ``from_bits`` of ``jax.random.bits``.
 
     Returns:
-      ``reference(key, shape, dtype)``, bit for bit.
+      The noise, the same either way.
     """
+    word = jnp.dtype(f"uint{8 * dtype.itemsize}")
 
     def draw(key):
         if _is_written_out(key, shape):
-            drawn = from_bits(_cipher(key, shape, word))
-        else:
-            drawn = reference(key, shape, dtype)
-        return jax.lax.optimization_barrier(drawn)
+            return from_bits(_cipher(key, shape, word))
+        if reference is not None:
+            return reference(key, shape, dtype)
+        return from_bits(jax.random.bits(key, shape, word))
 
-    explicit = out_sharding.mesh.explicit_axes if out_sharding is not None else ()
-    if not explicit:
-        return draw(key)
-    laid_out = jax.sharding.auto_axes(draw, axes=explicit, out_sharding=out_sharding)
-    return laid_out(key)  # pyright: ignore[reportReturnType]
+    return one_value(draw, key, out_sharding)
+
+
+def one_value(
+    draw: Callable[[jax.Array], jax.Array],
+    key: jax.Array,
+    out_sharding: jax.sharding.NamedSharding | None,
+) -> jax.Array:
+    """Draws noise as one value of the program, laid out as ``out_sharding`` says.
+
+    Without the optimisation barrier XLA fuses the cipher into every consumer, and so
+    runs it again in a backward pass; with it noise rounds alike in every program.
+
+    Args:
+      draw: from a key to the noise.
+      key: one typed key.
+      out_sharding: sharding of the result on a mesh with explicit axes, else ``None``.
+
+    Returns:
+      ``draw(key)``.
+    """
+
+    def drawn(key):
+        return jax.lax.optimization_barrier(draw(key))
+
+    return place(drawn, key, out_sharding=out_sharding)
 
 
 def _is_written_out(key, shape):

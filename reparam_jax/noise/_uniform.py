@@ -1,14 +1,11 @@
 """Uniform base noise."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reparam_jax import _checks
-
-from ._bits import draw_once
+from ._floats import draw_floats
+from ._fold import clip_below_one
 
 
 def uniform(
@@ -47,28 +44,10 @@ def uniform(
       >>> bool((noise == jax.random.uniform(jax.random.key(0), (1000,))).all())
       True
     """
-    key = _checks.check_key("noise.uniform", key)
-    dtype = _checks.result_dtype("noise.uniform", dtype)
-    return _uniform(key, tuple(shape), dtype, out_sharding)
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _uniform(key, shape, dtype, out_sharding):
-    drawn = _checks.noise_dtype(dtype)
-    return draw_once(
-        key,
-        shape,
-        functools.partial(unit_from_bits, dtype=drawn),
-        word_dtype(drawn),
-        jax.random.uniform,
-        drawn,
-        out_sharding,
-    ).astype(dtype)
-
-
-def word_dtype(dtype: np.dtype) -> np.dtype:
-    """Returns the unsigned integer dtype as wide as a floating one."""
-    return jnp.dtype(f"uint{jnp.finfo(dtype).bits}")
+    reference = jax.random.uniform
+    return draw_floats(
+        "uniform", unit_from_bits, key, shape, dtype, out_sharding, reference=reference
+    )
 
 
 def unit_from_bits(bits: jax.Array, dtype: np.dtype) -> jax.Array:
@@ -85,3 +64,8 @@ def unit_from_bits(bits: jax.Array, dtype: np.dtype) -> jax.Array:
     one = np.ones((), dtype)
     fraction = bits >> np.array(info.bits - info.nmant, bits.dtype)
     return jax.lax.bitcast_convert_type(fraction | one.view(bits.dtype), dtype) - one
+
+
+def uniform_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:
+    """Returns a folded uniform itself, below 1."""
+    return jnp.where(upper, clip_below_one(1 - tail), tail)

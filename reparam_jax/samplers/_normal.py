@@ -1,13 +1,13 @@
 """The normal distribution: z = mean + sqrt(var) * noise."""
 
-import functools
-
 import jax
-import jax.numpy as jnp
 from jax import lax
 
-from reparam_jax import _checks, _domains, noise
+from reparam_jax import noise as noise_room
 from reparam_jax._domains import FINITE, NON_NEGATIVE, Domain, Parameter
+
+from . import _family
+from ._roots import sqrt
 
 
 def normal(
@@ -84,13 +84,10 @@ def normal(
       >>> float(jax.grad(loss)(mean).sum())
       384.0
     """
-    key = _checks.check_key("normal", key)
     scale_name, scale = _only_one("normal", var=var, std=std, log_var=log_var)
-    parameters = _checks.check_real("normal", mean=mean, **{scale_name: scale})
-    dtype = _checks.result_dtype("normal", dtype, **parameters)
-    shape = _checks.result_shape("normal", shape, **parameters)
-    mean, scale = _check_values("normal", dtype, parameters)
-    return _normal(key, mean, scale, scale_name, shape, dtype)
+    parameters = {"mean": mean, scale_name: scale}
+    family = _FAMILIES[scale_name]
+    return _family.draw(family, key, parameters, shape, dtype)
 
 
 def normal_from_noise(
@@ -133,99 +130,12 @@ def normal_from_noise(
       >>> float(rj.normal_from_noise(-1.5, 2.0, std=3.0))
       -2.5
     """
-    function = "normal_from_noise"
-    scale_name, scale = _only_one(function, var=var, std=std, log_var=log_var)
-    parameters = _checks.check_real(function, mean=mean, **{scale_name: scale})
-    epsilon = _checks.check_real(function, noise=noise)["noise"]
-    dtype = _checks.result_dtype(function, dtype, noise=epsilon, **parameters)
-    shape = _checks.result_shape(function, None, noise=epsilon, **parameters)
-    mean, scale = _check_values(function, dtype, parameters)
-    return _normal_from_noise(epsilon, mean, scale, scale_name, shape, dtype)
-
-
-# Traced once for every draw in somebody's program, so written in `lax`, which traces
-# several times faster than `jnp`.
-@functools.partial(jax.jit, static_argnums=(3, 4, 5))
-def _normal(key, mean, scale, scale_name, shape, dtype):
-    compute_dtype = _checks.noise_dtype(dtype)
-    mean, scale = _spread(shape, compute_dtype, mean, scale)
-    sharding = jax.typeof(lax.add(mean, scale)).sharding
-    epsilon = noise.normal(key, shape, compute_dtype, out_sharding=sharding)
-    return _transform(epsilon, mean, scale, scale_name, dtype)
-
-
-@functools.partial(jax.jit, static_argnums=(3, 4, 5))
-def _normal_from_noise(epsilon, mean, scale, scale_name, shape, dtype):
-    compute_dtype = _checks.noise_dtype(dtype)
-    epsilon, mean, scale = _spread(shape, compute_dtype, epsilon, mean, scale)
-    return _transform(epsilon, mean, scale, scale_name, dtype)
-
-
-def _spread(shape, dtype, *arrays):
-    return (jnp.broadcast_to(jnp.asarray(x).astype(dtype), shape) for x in arrays)
-
-
-def _transform(epsilon, mean, scale, scale_name, dtype):
-    mean_domain, scale_domain = _DOMAINS["mean"], _DOMAINS[scale_name]
-    valid = lax.bitwise_and(mean_domain.holds(mean), scale_domain.holds(scale))
-    draw = lax.add(mean, lax.mul(_STD_OF[scale_name](scale), epsilon))
-    return lax.convert_element_type(_domains.poison(draw, valid), dtype)
-
-
-# Only sqrt needs a rule of its own: d sqrt(v) = dv / (2 sqrt(v)), and 0 where v is 0 or
-# subnormal, so that neither inf nor NaN arises, masked or not. The doubling is exact;
-# `0.5 / sqrt(v)`, JAX's own rule, XLA rewrites to a reciprocal root of lower accuracy.
-# Negative variances take the ordinary branch: NaN there, in derivatives of every order.
-@jax.custom_jvp
-def _sqrt(var):
-    zero, one = lax.full_like(var, 0), lax.full_like(var, 1)
-    tiny = lax.full_like(var, jnp.finfo(var.dtype).tiny)
-    flat = lax.lt(lax.abs(var), tiny)
-    return lax.select(flat, zero, lax.sqrt(lax.select(flat, one, var)))
-
-
-@_sqrt.defjvp
-def _sqrt_jvp(primals, tangents):
-    std = _sqrt(*primals)
-    zero, one = lax.full_like(std, 0), lax.full_like(std, 1)
-    flat = lax.eq(std, zero)
-    safe_std = lax.select(flat, one, std)
-    slope = lax.select(flat, zero, lax.div(one, lax.add(safe_std, safe_std)))
-    return std, lax.mul(slope, tangents[0])
-
-
-def _std_of_log_var(log_var):
-    return lax.exp(lax.mul(log_var, lax.full_like(log_var, 0.5)))
-
-
-_STD_OF = {"var": _sqrt, "std": lambda std: std, "log_var": _std_of_log_var}
-
-_DOMAINS = {
-    "mean": FINITE,
-    "var": NON_NEGATIVE,
-    "std": NON_NEGATIVE,
-    "log_var": Domain(
-        lambda log_var: lax.is_finite(_std_of_log_var(log_var)),
-        "the log of a finite variance",
-    ),
-}
-
-_WAYS_OUT = {
-    "mean": "",
-    "var": "Where it is the output of a network, pass that as `log_var=`, which may "
-    "have any sign, or make it positive with `jax.nn.softplus`.",
-    "std": "Where it is the output of a network, pass that as `log_var=`, which may "
-    "have any sign, or make it positive with `jax.nn.softplus`.",
-    "log_var": "",
-}
-
-
-def _check_values(function, dtype, parameters):
-    parameters = {
-        name: Parameter(value, _DOMAINS[name], _WAYS_OUT[name])
-        for name, value in parameters.items()
-    }
-    return _domains.check_values(function, _checks.noise_dtype(dtype), parameters)
+    scale_name, scale = _only_one(
+        "normal_from_noise", var=var, std=std, log_var=log_var
+    )
+    parameters = {"mean": mean, scale_name: scale}
+    family = _FAMILIES[scale_name]
+    return _family.from_noise(family, noise, parameters, dtype)
 
 
 def _only_one(function, **scales):
@@ -236,3 +146,38 @@ def _only_one(function, **scales):
             f"{' and '.join(f'`{name}`' for name in given) or 'none of them'}."
         )
     return next(iter(given.items()))
+
+
+def _std_of_log_var(log_var):
+    return lax.exp(lax.mul(log_var, lax.full_like(log_var, 0.5)))
+
+
+_WAY_OUT = (
+    "Where it is the output of a network, pass that as `log_var=`, which may have any "
+    "sign, or make it positive with `jax.nn.softplus`."
+)
+_FINITE_WHEN_EXPONENTIATED = Domain(
+    lambda log_var: lax.is_finite(_std_of_log_var(log_var)),
+    "the log of a finite variance",
+)
+
+
+def _make_family(scale_name, std_of, domain, way_out):
+    return _family.Family(
+        name="normal",
+        noise=noise_room.normal,
+        transform=lambda noise, mean, scale: _family.location_scale(
+            noise, mean, std_of(scale)
+        ),
+        constraints=lambda mean, scale: {
+            "mean": Parameter(mean, FINITE),
+            scale_name: Parameter(scale, domain, way_out),
+        },
+    )
+
+
+_FAMILIES = {
+    "var": _make_family("var", sqrt, NON_NEGATIVE, _WAY_OUT),
+    "std": _make_family("std", lambda std: std, NON_NEGATIVE, _WAY_OUT),
+    "log_var": _make_family("log_var", _std_of_log_var, _FINITE_WHEN_EXPONENTIATED, ""),
+}

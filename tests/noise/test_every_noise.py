@@ -1,4 +1,4 @@
-"""What holds for bits, uniform and normal alike."""
+"""What holds for all base noise; bits, uniform and normal are those of `jax.random`."""
 
 import functools
 
@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import reparam_jax as rj
 from tests import hlo
+from tests.ulps import ulps
 
 # The written-out cipher starts at 2^10 elements and merges short trailing axes.
 SMALL = [(), (3, 0, 5), (7,), (1023,)]
@@ -20,8 +21,20 @@ REFERENCES = {
     rj.noise.uniform: jax.random.uniform,
     rj.noise.normal: jax.random.normal,
 }
-DRAWS = list(REFERENCES)
-every_noise = pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.__name__)
+COUPLINGS = [rj.noise.antithetic, rj.noise.stratified]
+DRAWS = [
+    *REFERENCES,
+    rj.noise.cauchy,
+    rj.noise.exponential,
+    rj.noise.gumbel,
+    rj.noise.half_cauchy,
+    rj.noise.half_normal,
+    rj.noise.laplace,
+    rj.noise.logistic,
+]
+named = functools.partial(pytest.mark.parametrize, ids=lambda draw: draw.__name__)
+every_noise = named("draw", DRAWS)
+noise_of_jax_random = named("draw", list(REFERENCES))
 small_and_large = pytest.mark.parametrize("shape", [(7,), (40, 50)], ids=str)
 
 
@@ -35,10 +48,10 @@ def same_bits(actual, expected):
 
 def test_every_public_noise_is_tested_here():
     public = {value for value in vars(rj.noise).values() if callable(value)}
-    assert set(DRAWS) == public
+    assert {*DRAWS, *COUPLINGS} == public
 
 
-@every_noise
+@noise_of_jax_random
 @pytest.mark.parametrize("shape", [*SMALL, *LARGE], ids=str)
 def test_equals_jax_random_bit_for_bit(draw, shape):
     same_bits(
@@ -46,7 +59,7 @@ def test_equals_jax_random_bit_for_bit(draw, shape):
     )
 
 
-@every_noise
+@noise_of_jax_random
 @pytest.mark.parametrize("shape", [(5,), (431, 3)], ids=str)
 def test_equals_jax_random_bit_for_bit_in_64_bits(draw, shape):
     dtype = jnp.uint64 if draw is rj.noise.bits else jnp.float64
@@ -89,14 +102,14 @@ def test_takes_typed_and_legacy_keys(draw, shape):
     same_bits(draw(np.asarray(jax.random.PRNGKey(3)), shape), typed)
 
 
-@every_noise
+@noise_of_jax_random
 @pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
 def test_keys_of_other_implementations_draw_through_jax_random(draw, impl):
     key = functools.partial(jax.random.key, 3, impl=impl)
     same_bits(draw(key(), (40, 50)), REFERENCES[draw](key(), (40, 50)))
 
 
-@every_noise
+@noise_of_jax_random
 def test_equals_jax_random_when_threefry_is_not_partitionable(draw):
     partitionable = draw(jax.random.key(3), (40, 50))
     with jax.threefry_partitionable(False):
@@ -121,7 +134,11 @@ def test_out_sharding_places_the_same_noise(draw, shape):
     with jax.set_mesh(mesh):
         actual = draw(jax.random.key(3), shape, out_sharding=sharding)
     assert actual.sharding == sharding
-    same_bits(actual, draw(jax.random.key(3), shape))
+    expected = draw(jax.random.key(3), shape)
+    if draw in REFERENCES or shape[-1] >= 16:
+        same_bits(actual, expected)
+    else:  # XLA does not vectorise loops over short rows, and rounds logs otherwise
+        assert ulps(actual, np.asarray(expected)) <= 2
 
 
 @every_noise
@@ -156,7 +173,7 @@ def test_a_second_use_of_a_key_raises_inside_a_program(draw, shape):
             gradient(1.0, jax.random.key(3))
 
 
-@every_noise
+@noise_of_jax_random
 def test_exports_with_a_symbolic_batch(draw):
     (batch,) = jax.export.symbolic_shape("batch")
     rows = jax.ShapeDtypeStruct((batch, 400), jnp.float32)

@@ -1,0 +1,147 @@
+"""What all noise-first samplers share: checks, the noise, the map, bad elements."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from reparam_jax import _checks, _domains
+from reparam_jax._domains import FINITE, NON_NEGATIVE, POSITIVE, Parameter
+
+MAKE_POSITIVE = (
+    "Where it is the output of a network, make it positive with `jax.nn.softplus`."
+)
+
+
+class Family(NamedTuple):
+    """A family of laws, as an elementwise map of one kind of base noise.
+
+    Args:
+      name: the public name of the sampler; ``{name}_from_noise`` is its twin's.
+      noise: a function of the room ``noise``.
+      transform: ``(noise, *parameters) -> draws``, elementwise in plain ``lax``, whose
+        derivatives are those of the draws.
+      constraints: ``(*parameters) -> name -> Parameter``: what must hold, by the name
+        to report. The first ones are the parameters themselves.
+    """
+
+    name: str
+    noise: Callable[..., jax.Array]
+    transform: Callable[..., jax.Array]
+    constraints: Callable[..., Mapping[str, Parameter]]
+
+
+def draw(
+    family: Family,
+    key: jax.Array,
+    parameters: Mapping[str, ArrayLike],
+    shape: tuple[int, ...] | None,
+    dtype: jax.typing.DTypeLike | None,
+) -> jax.Array:
+    """Draws from a family.
+
+    Args:
+      family: the laws.
+      key: one key.
+      parameters: by name, in the order of ``family.transform``.
+      shape: shape of the result; by default, the parameters' broadcast shape.
+      dtype: of the result; by default, the parameters' promoted float dtype.
+
+    Returns:
+      The draws.
+    """
+    function = family.name
+    key = _checks.check_key(function, key)
+    parameters = _checks.check_real(function, **parameters)
+    dtype = _checks.result_dtype(function, dtype, **parameters)
+    shape = _checks.result_shape(function, shape, **parameters)
+    values = _check_values(function, family, dtype, parameters)
+    return _draw(family, key, values, shape, dtype)
+
+
+def from_noise(
+    family: Family,
+    noise: ArrayLike,
+    parameters: Mapping[str, ArrayLike],
+    dtype: jax.typing.DTypeLike | None,
+) -> jax.Array:
+    """Maps given base noise to draws from a family.
+
+    Args:
+      family: the laws.
+      noise: of ``family.noise``, of any shape that broadcasts with the parameters.
+      parameters: by name, in the order of ``family.transform``.
+      dtype: of the result; by default, the promoted float dtype of all arguments.
+
+    Returns:
+      The draws.
+    """
+    function = f"{family.name}_from_noise"
+    parameters = _checks.check_real(function, **parameters)
+    noise = _checks.check_real(function, noise=noise)["noise"]
+    dtype = _checks.result_dtype(function, dtype, noise=noise, **parameters)
+    shape = _checks.result_shape(function, None, noise=noise, **parameters)
+    values = _check_values(function, family, dtype, parameters)
+    return _from_noise(family, noise, values, shape, dtype)
+
+
+def _check_values(function, family, dtype, parameters):
+    constraints = family.constraints(*parameters.values())
+    dtype = _checks.noise_dtype(dtype)
+    values = _domains.check_values(function, dtype, constraints)
+    return values[: len(parameters)]
+
+
+# Traced once for every draw in somebody's program, so written in `lax`, which traces
+# several times faster than `jnp`.
+@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+def _draw(family, key, values, shape, dtype):
+    compute_dtype = _checks.noise_dtype(dtype)
+    values = _spread(shape, compute_dtype, values)
+    sharding = jax.typeof(functools.reduce(lax.add, values)).sharding
+    noise = family.noise(key, shape, compute_dtype, out_sharding=sharding)
+    return _transform(family, noise, values, dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+def _from_noise(family, noise, values, shape, dtype):
+    arrays = _spread(shape, _checks.noise_dtype(dtype), (noise, *values))
+    return _transform(family, arrays[0], arrays[1:], dtype)
+
+
+def _spread(shape, dtype, values):
+    return [jnp.broadcast_to(jnp.asarray(x).astype(dtype), shape) for x in values]
+
+
+def _transform(family, noise, values, dtype):
+    valid = [domain.holds(x) for x, domain, _ in family.constraints(*values).values()]
+    draws = family.transform(noise, *values)
+    draws = _domains.poison(draws, functools.reduce(lax.bitwise_and, valid))
+    return lax.convert_element_type(draws, dtype)
+
+
+def location_scale(noise: jax.Array, loc: jax.Array, scale: jax.Array) -> jax.Array:
+    """Returns ``loc + scale * noise``."""
+    return lax.add(loc, lax.mul(scale, noise))
+
+
+def loc_and_scale(loc: ArrayLike, scale: ArrayLike) -> Mapping[str, Parameter]:
+    """Returns the constraints of a location and a scale."""
+    return {"loc": Parameter(loc, FINITE)} | scale_alone(scale)
+
+
+def scale_alone(scale: ArrayLike) -> Mapping[str, Parameter]:
+    """Returns the constraint of a scale."""
+    return {"scale": Parameter(scale, NON_NEGATIVE, MAKE_POSITIVE)}
+
+
+def scale_and_concentration(
+    scale: ArrayLike, concentration: ArrayLike
+) -> Mapping[str, Parameter]:
+    """Returns the constraints of a scale and a concentration."""
+    positive = Parameter(concentration, POSITIVE, MAKE_POSITIVE)
+    return scale_alone(scale) | {"concentration": positive}

@@ -1,0 +1,308 @@
+"""The samplers, a row each: every general property is tested on every row.
+
+``python -m tests.samplers.table`` prints the README's table.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.stats
+
+import reparam_jax as rj
+from tests.samplers import oracles
+from tests.samplers.oracles import Oracle
+
+Parameters = Mapping[str, np.ndarray]
+
+
+class Gradient(NamedTuple):
+    """What the docstring promises of one parameter's gradient."""
+
+    kind: str = "exact"
+    modes: tuple[str, ...] = ("forward", "reverse")
+    order: float = math.inf
+
+    def __str__(self):
+        order = "every order" if self.order == math.inf else f"to order {self.order}"
+        return f"{self.kind}, {order}, {' and '.join(self.modes)}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Row:
+    """One sampler, called in one way.
+
+    Args:
+      name: the public name.
+      domains: what each parameter may be, by name.
+      grid: points to test at, from one end of the ordinary domain to the other.
+      oracle: the law and the implicit gradient, independent of this library.
+      noise: name of the base noise that ``{name}_from_noise`` takes, or ``None``.
+      bad: parameters outside the domain, by the name that the error reports.
+      ulps: largest relative error of float32 gradients, in units of the last place.
+      gradients: promises by parameter, where they differ from ``Gradient()``.
+      arguments: turns the parameters into keyword arguments.
+      shown: the call, for the README.
+    """
+
+    name: str
+    domains: Mapping[str, str]
+    grid: tuple[Mapping[str, Any], ...]
+    oracle: Oracle
+    noise: str | None
+    ulps: float
+    bad: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    gradients: Mapping[str, Gradient] = dataclasses.field(default_factory=dict)
+    arguments: Callable[[Mapping], Mapping] = dict
+    shown: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}({', '.join(self.domains)})"
+
+    def gradient(self, parameter: str) -> Gradient:
+        return self.gradients.get(parameter, Gradient())
+
+    def draw(self, key, parameters, **options):
+        return getattr(rj, self.name)(key, **self.arguments(parameters), **options)
+
+    def from_noise(self, noise, parameters, **options):
+        sampler = getattr(rj, f"{self.name}_from_noise")
+        return sampler(noise, **self.arguments(parameters), **options)
+
+    def spread(self, batch: tuple[int, ...], dtype=np.float32) -> dict[str, np.ndarray]:
+        """The points of the grid in turn, one for each element of a batch."""
+        index = np.arange(math.prod(batch)).reshape(batch) % len(self.grid)
+        return {
+            name: np.stack([point[name] for point in self.grid])[index].astype(dtype)
+            for name in self.domains
+        }
+
+
+REAL, NON_NEGATIVE, POSITIVE = "real", ">= 0", "> 0"
+BAD_VALUES = {REAL: (np.nan, np.inf), NON_NEGATIVE: (-1.0, np.nan), POSITIVE: (0.0, -2)}
+
+
+def points(**axes) -> tuple[dict[str, float], ...]:
+    """Parameters side by side: ``points(loc=(0, 1), scale=(2, 3))`` are two points."""
+    values = zip(*axes.values(), strict=True)
+    return tuple(dict(zip(axes, point, strict=True)) for point in values)
+
+
+def elementwise(name, law, grid, noise, ulps, bad=(), shown="", **domains) -> Row:
+    bad_values = tuple(
+        (parameter, {parameter: value})
+        for parameter, domain in domains.items()
+        for value in BAD_VALUES.get(domain, ())
+    )
+    shown = shown or f"{name}(key, {', '.join(domains)})"
+    oracle = oracles.one_dimensional(law)
+    return Row(
+        name, domains, grid, oracle, noise, ulps, bad_values + tuple(bad), shown=shown
+    )
+
+
+LOCS, SCALES = (-3.0, 0.0, 2.0, 1e3), (0.01, 1.0, 5.0, 3e3)
+LOCATION_SCALE = points(loc=LOCS, scale=SCALES)
+SCALE_ALONE = points(scale=(1e-6, 0.7, 20.0, 1e6))
+SHAPES = points(scale=(0.5, 2.0, 30.0, 1.0), concentration=(0.4, 1.0, 3.0, 50.0))
+
+
+def location_scale(name, law, noise, ulps=1):
+    domains = {"loc": REAL, "scale": NON_NEGATIVE}
+    return elementwise(name, law, LOCATION_SCALE, noise, ulps, **domains)
+
+
+def normal(scale_name, std_of, scales, domain, bad=(), ulps=2):
+    def law(mean, **scale):
+        return scipy.stats.norm(mean, std_of(scale[scale_name]))
+
+    return elementwise(
+        "normal",
+        law,
+        points(mean=LOCS, **{scale_name: scales}),
+        "normal",
+        ulps,
+        bad,
+        "normal(key, mean, var)"
+        if scale_name == "var"
+        else f"normal(…, {scale_name}=)",
+        mean=REAL,
+        **{scale_name: domain},
+    )
+
+
+STDS = np.array(SCALES)
+DIM = 3
+MATRICES = tuple(
+    np.tril(np.random.default_rng(5).uniform(-1, 1, (4, DIM, DIM))) + 1.5 * np.eye(DIM)
+)
+COVARIANCES = (*(factor @ factor.T for factor in MATRICES[:3]), 0.01 * np.eye(DIM))
+MEANS = tuple(np.linspace(-2, 3, 4 * DIM).reshape(4, DIM))
+INDEFINITE = np.diag([1.0, -2.0, 3.0])
+
+
+def multivariate_normal(form, factor_of, matrices, domain, bad):
+    grid = points(mean=MEANS, **{form: matrices})
+    return Row(
+        "multivariate_normal",
+        {"mean": REAL, form: domain},
+        grid,
+        oracles.linear(form, factor_of, DIM),
+        "normal",
+        ulps=16,
+        bad=(("mean", {"mean": np.array([0.0, np.nan, 0.0])}), (form, {form: bad})),
+        shown=f"multivariate_normal(key, mean, {form}=)",
+    )
+
+
+FACTORS = tuple(np.random.default_rng(6).uniform(-1, 1, (4, DIM, 2)))
+DIAGONALS = tuple(np.random.default_rng(7).uniform(0.1, 2, (4, DIM)))
+LOW_RANK = Row(
+    "multivariate_normal",
+    {"mean": REAL, "factor": REAL, "diagonal": NON_NEGATIVE},
+    points(mean=MEANS, factor=FACTORS, diagonal=DIAGONALS),
+    oracles.low_rank(DIM, rank=2),
+    "normal",
+    ulps=16,
+    bad=(
+        ("factor", {"factor": np.full((DIM, 2), np.nan)}),
+        ("diagonal", {"diagonal": np.array([1.0, -1.0, 1.0])}),
+    ),
+    arguments=lambda p: {"mean": p["mean"], "low_rank": (p["factor"], p["diagonal"])},
+    shown="multivariate_normal(key, mean, low_rank=(factor, diagonal))",
+)
+
+TABLE = (
+    normal("var", np.sqrt, tuple(STDS**2), NON_NEGATIVE),
+    normal("std", np.asarray, SCALES, NON_NEGATIVE),
+    normal(
+        "log_var",
+        lambda log_var: np.exp(log_var / 2),
+        tuple(2 * np.log(STDS)),
+        "log of a finite variance",
+        bad=(("log_var", {"log_var": 400.0}), ("log_var", {"log_var": np.nan})),
+        ulps=4,
+    ),
+    location_scale("laplace", scipy.stats.laplace, "laplace"),
+    location_scale("logistic", scipy.stats.logistic, "logistic"),
+    location_scale("gumbel", scipy.stats.gumbel_r, "gumbel"),
+    location_scale("cauchy", scipy.stats.cauchy, "cauchy"),
+    elementwise(
+        "uniform",
+        oracles.Uniform,
+        points(low=(-3.0, 0.0, 2.0, 1e3), high=(-2.5, 1.0, 50.0, 1050.0)),
+        "uniform",
+        1,
+        bad=(("high - low", {"low": 60.0, "high": 50.0}),),
+        low=REAL,
+        high=REAL,
+    ),
+    elementwise(
+        "log_normal",
+        lambda loc, scale: scipy.stats.lognorm(scale, scale=np.exp(loc)),
+        points(loc=(-3.0, 0.0, 2.0, 10.0), scale=(0.01, 1.0, 5.0, 0.3)),
+        "normal",
+        32,
+        loc=REAL,
+        scale=NON_NEGATIVE,
+    ),
+    elementwise(
+        "half_normal",
+        lambda scale: scipy.stats.halfnorm(scale=scale),
+        SCALE_ALONE,
+        "half_normal",
+        1,
+        scale=NON_NEGATIVE,
+    ),
+    elementwise(
+        "half_cauchy",
+        lambda scale: scipy.stats.halfcauchy(scale=scale),
+        SCALE_ALONE,
+        "half_cauchy",
+        1,
+        scale=NON_NEGATIVE,
+    ),
+    elementwise(
+        "exponential",
+        lambda rate: scipy.stats.expon(scale=1 / rate),
+        points(rate=(1e-6, 0.7, 20.0, 1e6)),
+        "exponential",
+        4,
+        rate=POSITIVE,
+    ),
+    elementwise(
+        "rayleigh",
+        lambda scale: scipy.stats.rayleigh(scale=scale),
+        SCALE_ALONE,
+        "exponential",
+        2,
+        scale=NON_NEGATIVE,
+    ),
+    elementwise(
+        "weibull",
+        lambda scale, concentration: scipy.stats.weibull_min(
+            concentration, scale=scale
+        ),
+        SHAPES,
+        "exponential",
+        64,
+        scale=NON_NEGATIVE,
+        concentration=POSITIVE,
+    ),
+    elementwise(
+        "pareto",
+        lambda scale, concentration: scipy.stats.pareto(concentration, scale=scale),
+        SHAPES,
+        "exponential",
+        64,
+        scale=NON_NEGATIVE,
+        concentration=POSITIVE,
+    ),
+    elementwise(
+        "kumaraswamy",
+        oracles.Kumaraswamy,
+        points(
+            concentration1=(0.3, 1.0, 3.0, 50.0), concentration0=(0.4, 1.0, 2.0, 9.0)
+        ),
+        "exponential",
+        64,
+        concentration1=POSITIVE,
+        concentration0=POSITIVE,
+    ),
+    multivariate_normal(
+        "covariance", np.linalg.cholesky, COVARIANCES, "positive definite", INDEFINITE
+    ),
+    multivariate_normal(
+        "scale_tril", np.asarray, MATRICES, "lower triangular", np.full((3, 3), np.nan)
+    ),
+    multivariate_normal(
+        "precision",
+        lambda precision: np.linalg.inv(np.linalg.cholesky(precision)).mT,
+        COVARIANCES,
+        "positive definite",
+        INDEFINITE,
+    ),
+    LOW_RANK,
+)
+
+
+def as_markdown() -> str:
+    """Lays the table out for the README."""
+    lines = [
+        "| sampler | parameters | base noise | gradient |",
+        "|---|---|---|---|",
+    ]
+    for row in TABLE:
+        domains = ", ".join(f"`{name}` {words}" for name, words in row.domains.items())
+        promises = {str(row.gradient(name)): None for name in row.domains}
+        noise = f"`{row.noise}`" if row.noise else "none"
+        promise = "; ".join(promises)
+        lines.append(f"| `rj.{row.shown}` | {domains} | {noise} | {promise} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(as_markdown())

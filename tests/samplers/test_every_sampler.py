@@ -1,0 +1,461 @@
+"""What holds for every sampler, row by row of the table."""
+
+import functools
+import inspect
+import math
+import re
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from jax.experimental import checkify
+
+import reparam_jax as rj
+from tests import hlo
+from tests.samplers.table import TABLE
+from tests.ulps import ulps
+
+every_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.title)
+every_parameter = pytest.mark.parametrize(
+    ("row", "name"),
+    [(row, name) for row in TABLE for name in row.domains],
+    ids=lambda value: getattr(value, "title", value),
+)
+BATCH = (3, 40)
+
+
+def key(number=0):
+    return jax.random.key(53 + number)
+
+
+def split(count):
+    return jax.random.split(key(), count)
+
+
+def scale_of(row, parameters, draws):
+    """Where the rounding of a draw is measured: its own size and its parameters'."""
+    size = np.abs(np.asarray(draws, np.float64))
+    for name in ("loc", "mean", "low", "high"):
+        if name in parameters:
+            size = size + np.abs(parameters[name])
+    if row.oracle.event_shape:  # sums of products
+        size = size + 8 * np.max(size)
+    return size
+
+
+@functools.cache
+def jitted(row):
+    """A draw, its tangents for each parameter, and the pullback of weights."""
+
+    def draw(parameters, key):
+        return row.draw(key, parameters)
+
+    def tangents(parameters, directions, key):
+        zeros = jax.tree.map(jnp.zeros_like, parameters)
+        _, push = jax.linearize(lambda p: draw(p, key), parameters)
+        return {name: push(zeros | {name: directions[name]}) for name in parameters}
+
+    def pullback(parameters, weights, key):
+        return jax.grad(lambda p: jnp.sum(weights * draw(p, key)))(parameters)
+
+    return jax.jit(draw), jax.jit(tangents), jax.jit(pullback)
+
+
+def directions_of(row, parameters):
+    """Ones; for matrices, symmetric ones that keep them in their domain."""
+    rng = np.random.default_rng(3)
+    directions = {}
+    for name, value in parameters.items():
+        direction = np.ones_like(value)
+        if np.ndim(row.grid[0][name]) == 2:
+            direction = rng.normal(size=value.shape).astype(value.dtype)
+            if row.domains[name] == "positive definite":
+                direction = direction + np.swapaxes(direction, -1, -2)
+            elif row.domains[name] == "lower triangular":
+                direction = np.tril(direction)
+        directions[name] = direction
+    return directions
+
+
+# --- the law ---
+
+
+@every_row
+def test_draws_follow_the_law(row, alpha):
+    draw = jax.jit(
+        lambda p, key: row.draw(key, p, shape=(4000, *row.oracle.event_shape))
+    )
+    level = alpha / len(row.grid)
+    for number, point in enumerate(row.grid):
+        draws = np.asarray(draw(point, key(number)), np.float64)
+        uniforms = row.oracle.uniforms(draws, point)
+        for column in np.reshape(uniforms, (4000, -1)).T:
+            pvalue = scipy.stats.kstest(column, "uniform").pvalue
+            assert pvalue > level / math.prod(row.oracle.event_shape)
+
+
+@every_row
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_short_dtypes_are_rounded_once_from_float32(row, dtype):
+    point = {name: np.asarray(value, np.float32) for name, value in row.grid[1].items()}
+    short = {name: jnp.asarray(value, dtype) for name, value in point.items()}
+    wide = {name: value.astype(jnp.float32) for name, value in short.items()}
+    shape = (500, *row.oracle.event_shape)
+    draws = row.draw(key(), short, shape=shape)
+    assert draws.dtype == dtype
+    expected = row.draw(key(), wide, shape=shape)
+    np.testing.assert_array_equal(draws, expected.astype(dtype))
+    assert len(np.unique(np.asarray(draws, np.float32))) > 100
+    np.testing.assert_array_equal(
+        row.draw(key(), short, shape=shape, dtype=jnp.float32), expected
+    )
+
+
+# --- gradients ---
+
+
+def kept(uniforms):
+    """Draws away from the ends and the middle, where a law may have a kink."""
+    return (abs(uniforms - 0.5) > 0.005) & (abs(uniforms - 0.5) < 0.495)
+
+
+@every_row
+def test_float64_gradients_are_the_implicit_ones(row):
+    with jax.enable_x64(True):
+        parameters = row.spread((400,), np.float64)
+        directions = directions_of(row, parameters)
+        draw, tangents, _ = jitted(row)
+        draws = np.asarray(draw(parameters, key()))
+        slopes = jax.device_get(tangents(parameters, directions, key()))
+        noise_shape = (400, *row.oracle.noise_shape)
+        noise = np.asarray(rj.noise.normal(key(), noise_shape, jnp.float64))
+    assert draws.dtype == np.float64
+    keep = kept(row.oracle.uniforms(draws, parameters))
+    assert np.mean(keep) > 0.97
+    for name, direction in directions.items():
+        exact = row.oracle.tangent(draws, noise, parameters, name, direction)
+        error = np.abs(slopes[name] - exact) / np.maximum(
+            np.abs(exact), 1e-6 * np.max(exact)
+        )
+        assert np.max(error[keep]) < 1e-6, name
+
+
+@every_row
+def test_float32_gradients_are_those_of_float64(row):
+    parameters = row.spread((400,))
+    directions = directions_of(row, parameters)
+    noise = getattr(rj.noise, row.noise)(key(), (400, *row.oracle.noise_shape))
+
+    @jax.jit
+    def tangents(parameters, directions, noise):
+        zeros = jax.tree.map(jnp.zeros_like, parameters)
+        _, push = jax.linearize(lambda p: row.from_noise(noise, p), parameters)
+        return [push(zeros | {name: directions[name]}) for name in parameters]
+
+    actual = tangents(parameters, directions, noise)
+    with jax.enable_x64(True):
+        wide = jax.tree.map(
+            lambda x: np.asarray(x, np.float64), (parameters, directions, noise)
+        )
+        exact = jax.device_get(tangents(*wide))
+    for mine, truth, name in zip(actual, exact, parameters, strict=True):
+        scale = truth if not row.oracle.event_shape else np.max(np.abs(truth))
+        assert ulps(mine, truth, scale) <= row.ulps, (name, ulps(mine, truth, scale))
+
+
+def forward(function):
+    return lambda step: jax.jvp(function, (step,), (jnp.ones_like(step),))[1]
+
+
+DERIVATIVES = {"forward": forward, "reverse": jax.grad}
+STEP = 1e-3
+
+
+@every_parameter
+def test_promised_modes_and_orders_agree_and_others_raise(row, name):
+    promise = row.gradient(name)
+    with jax.enable_x64(True):
+        parameters = row.spread((4,), np.float64)
+        weights = np.random.default_rng(2).normal(size=(4, *row.oracle.event_shape))
+        value = parameters[name]
+        direction = directions_of(row, parameters)[name] * np.where(value, value, 1)
+        if np.ndim(row.grid[0][name]) == 2:
+            direction = value * np.array([0.3, 0.5, 0.7, 0.9])[:, None, None]
+
+        size = np.abs(row.draw(key(), parameters))
+
+        def along(step):
+            """A cost along a line through the parameter: its slopes are numbers."""
+            draws = row.draw(key(), parameters | {name: value + step * direction})
+            return jnp.sum(weights * jnp.log1p(jnp.square(draws / size)))
+
+        lower = along
+        for order in (1, 2, 3):
+            broken = set(DERIVATIVES) - set(promise.modes)
+            if order > promise.order:
+                broken = set(DERIVATIVES)
+            for mode in broken:
+                with pytest.raises(Exception, match="differentiation"):
+                    DERIVATIVES[mode](lower)(0.0)
+            if order > promise.order:
+                break
+            higher = [DERIVATIVES[mode](lower) for mode in promise.modes]
+            steps = STEP * np.array([1, -1, 2, -2])
+            near, back, far, far_back = jax.jit(jax.vmap(lower))(steps)
+            slope = (8 * (near - back) - (far - far_back)) / (12 * STEP)
+            values = jax.jit(lambda step, each=higher: [f(step) for f in each])(0.0)
+            for derivative in values:
+                error = abs(derivative - slope) / max(abs(float(slope)), 0.1)
+                assert error < 1e-6, (order, derivative, slope)
+            lower = higher[order % len(higher)]
+
+
+@every_row
+def test_reverse_mode_is_the_transpose_of_forward_mode(row):
+    parameters = row.spread(BATCH)
+    directions = directions_of(row, parameters)
+    _, tangents, pullback = jitted(row)
+    weights = np.random.default_rng(4).normal(size=(*BATCH, *row.oracle.event_shape))
+    weights = weights.astype(np.float32)
+    slopes = pullback(parameters, weights, key())
+    for name, tangent in tangents(parameters, directions, key()).items():
+        terms = (weights * np.asarray(tangent, np.float64)).reshape(
+            math.prod(BATCH), -1
+        )
+        mine = (np.asarray(slopes[name], np.float64) * directions[name]).reshape(
+            math.prod(BATCH), -1
+        )
+        np.testing.assert_allclose(
+            mine.sum(1), terms.sum(1), rtol=2e-6, atol=4e-6 * np.abs(terms).max()
+        )
+        chex.assert_trees_all_equal_shapes_and_dtypes(slopes[name], parameters[name])
+
+
+# --- keys, shapes, programs ---
+
+
+@every_row
+def test_wrong_keys_are_named(row):
+    point = row.grid[0]
+    name = f"`{row.name}`"
+    with pytest.raises(TypeError, match=f"{name} takes .* got the integer 3"):
+        row.draw(3, point)
+    with pytest.raises(TypeError, match=f"{name} takes .* got None"):
+        row.draw(None, point)
+    with pytest.raises(ValueError, match=rf"{name} takes one key, got .* shape \(2,\)"):
+        row.draw(split(2), point)
+
+
+@every_row
+def test_a_second_use_of_a_key_raises(row):
+    parameters = row.spread((7,))
+
+    def twice(parameters, key):
+        return jnp.sum(row.draw(key, parameters) * row.draw(key, parameters))
+
+    for use in (twice, jax.jit(twice), jax.jit(jax.grad(twice))):
+        with pytest.raises(jax.errors.KeyReuseError):
+            use(parameters, key())
+
+
+@every_row
+def test_typed_and_legacy_keys_draw_the_same_and_rbg_keys_draw(row):
+    parameters = row.spread((7,))
+    draws = np.asarray(row.draw(key(), parameters))
+    np.testing.assert_array_equal(row.draw(jax.random.PRNGKey(53), parameters), draws)
+    others = np.asarray(row.draw(jax.random.key(53, impl="rbg"), parameters))
+    assert np.all(others != draws)
+    assert np.all(np.isfinite(others))
+
+
+@every_row
+def test_shape_is_that_of_the_whole_result_and_noise_is_not_shared(row):
+    point = {name: np.asarray(value, np.float32) for name, value in row.grid[1].items()}
+    event = row.oracle.event_shape
+    assert row.draw(key(), point).shape == event
+    draws = np.asarray(row.draw(key(), point, shape=(5, 4, *event)))
+    assert draws.shape == (5, 4, *event)
+    assert len(np.unique(draws)) == draws.size
+    wide = {
+        name: np.broadcast_to(value, (5, 4, *value.shape))
+        for name, value in point.items()
+    }
+    expected = np.asarray(row.draw(key(), wide))
+    assert ulps(draws, expected, scale_of(row, wide, expected)) <= 1
+    assert row.draw(key(), point, shape=(0, 3, *event)).shape == (0, 3, *event)
+    parameter = next(iter(row.domains))
+    wrong = point | {parameter: np.broadcast_to(point[parameter], (4, *event))}
+    with pytest.raises(
+        ValueError, match=f"`{row.name}` cannot broadcast `{parameter}`"
+    ):
+        row.draw(key(), wrong, shape=(5, *event))
+
+
+@every_row
+def test_float64_parameters_give_float64_draws(row):
+    with jax.enable_x64(True):
+        parameters = row.spread((30,), np.float64)
+        draws = np.asarray(row.draw(key(), parameters))
+    assert draws.dtype == np.float64
+    assert np.any(draws.astype(np.float32).astype(np.float64) != draws)
+
+
+@every_row
+def test_a_draw_is_from_noise_of_that_noise(row):
+    parameters = row.spread(BATCH)
+    noise = getattr(rj.noise, row.noise)(key(), (*BATCH, *row.oracle.noise_shape))
+    draws = np.asarray(row.from_noise(noise, parameters))
+    actual = row.draw(key(), parameters)
+    assert ulps(actual, draws, scale_of(row, parameters, draws)) <= 1
+
+
+@every_row
+def test_eager_equals_jit_bit_for_bit(row):
+    parameters = row.spread(BATCH)
+    weights = np.ones((*BATCH, *row.oracle.event_shape), np.float32)
+    draw, _, pullback = jitted(row)
+
+    def loss(parameters):
+        return jnp.sum(weights * row.draw(key(), parameters))
+
+    chex.assert_trees_all_equal(row.draw(key(), parameters), draw(parameters, key()))
+    chex.assert_trees_all_equal(
+        jax.grad(loss)(parameters), pullback(parameters, weights, key())
+    )
+
+
+@every_row
+def test_vmap_and_scan_over_keys_draw_the_same(row):
+    parameters = row.spread(BATCH)
+    draw, _, pullback = jitted(row)
+    weights = np.ones((*BATCH, *row.oracle.event_shape), np.float32)
+    expected = np.stack([draw(parameters, each) for each in split(3)])
+    scale = scale_of(row, parameters, expected)
+    mapped = jax.jit(jax.vmap(row.draw, (0, None)))(split(3), parameters)
+    assert ulps(mapped, expected, scale) <= 1
+
+    @jax.jit
+    def scanned(parameters, keys):
+        def total(parameters):
+            def body(total, key):
+                draws = row.draw(key, parameters)
+                return total + jnp.sum(draws), draws
+
+            return jax.lax.scan(body, jnp.float32(0), keys)
+
+        return jax.grad(total, has_aux=True)(parameters)
+
+    slopes, draws = scanned(parameters, split(3))
+    assert ulps(draws, expected, scale) <= 1
+    each = [pullback(parameters, weights, one) for one in split(3)]
+    for name, slope in slopes.items():
+        terms = np.stack([np.asarray(one[name], np.float64) for one in each])
+        np.testing.assert_allclose(
+            slope, terms.sum(0), rtol=2e-6, atol=2e-6 * np.abs(terms).max()
+        )
+
+
+@every_row
+def test_a_gradient_runs_the_cipher_once(row):
+    parameters = row.spread((16, 128))
+
+    def loss(parameters, key):
+        return jnp.sum(jnp.sin(row.draw(key, parameters)))
+
+    gradient = jax.value_and_grad(loss)
+    text = hlo.compiled(gradient, parameters, key())
+    most = 1 if jax.__version_info__ >= (0, 12) else 6
+    assert 1 <= hlo.copies_of_cipher(text) <= most
+
+
+# --- bad values ---
+
+
+def bad_cases():
+    for row in TABLE:
+        for reported, values in row.bad:
+            label = ",".join(f"{name}={np.ravel(v)[0]}" for name, v in values.items())
+            yield pytest.param(row, reported, values, id=f"{row.title}-{label}")
+
+
+BAD = list(bad_cases())
+
+
+def with_bad_point(row, values):
+    """Four good points, and the same with the third one bad."""
+    good = row.spread((4,))
+    bad = {name: value.copy() for name, value in good.items()}
+    for name, value in values.items():
+        bad[name][2] = value
+    return good, bad
+
+
+@pytest.mark.parametrize(("row", "reported", "values"), BAD)
+def test_a_bad_value_raises_or_is_nan_exactly_there(row, reported, values):
+    good, bad = with_bad_point(row, values)
+    sentence = rf"`{row.name}` needs `{re.escape(reported)}` to be .* at index \(2\b"
+    with pytest.raises(ValueError, match=sentence):
+        row.draw(key(), bad)
+    noise = getattr(rj.noise, row.noise)(key(), (4, *row.oracle.noise_shape))
+    twin = sentence.replace(row.name, f"{row.name}_from_noise", 1)
+    with pytest.raises(ValueError, match=twin):
+        row.from_noise(noise, bad)
+    draw, tangents, pullback = jitted(row)
+    # The cost masks the bad point; its gradient must still be NaN.
+    weights = np.ones((4, *row.oracle.event_shape), np.float32)
+    weights[2] = 0
+    is_bad = np.arange(4) == 2
+    programs = (
+        lambda p: {"draw": draw(p, key())},
+        lambda p: tangents(p, jax.tree.map(np.ones_like, p), key()),
+        lambda p: pullback(p, weights, key()),
+    )
+    elementwise_in_event = reported == "mean" or reported == "diagonal"
+    for program in programs:
+        actual, expected = program(bad), program(good)
+        for name in actual:
+            found = np.isnan(np.asarray(actual[name]).reshape(4, -1))
+            touched = found.any(1) if elementwise_in_event else found.all(1)
+            if name == "scale_tril":  # above the diagonal nothing is read
+                touched = found.any(1)
+            np.testing.assert_array_equal(touched, is_bad, err_msg=name)
+            clean = np.arange(4) != 2
+            np.testing.assert_array_equal(
+                np.asarray(actual[name])[clean], np.asarray(expected[name])[clean]
+            )
+
+
+@every_row
+def test_checkify_reports_a_bad_value_under_jit(row):
+    reported, values = row.bad[0]
+    good, bad = with_bad_point(row, values)
+
+    def loss(parameters):
+        return jnp.sum(row.draw(key(), parameters))
+
+    for program in (loss, jax.grad(loss)):
+        checked = jax.jit(checkify.checkify(program))
+        assert checked(good)[0].get() is None
+        assert f"`{row.name}` needs `{reported}` to be" in checked(bad)[0].get()
+
+
+def test_every_sampler_has_a_row():
+    samplers = {
+        name
+        for name, value in vars(rj).items()
+        if inspect.isfunction(value)
+        and inspect.getmodule(value).__name__.startswith("reparam_jax.samplers.")
+    }
+    listed = {row.name for row in TABLE}
+    twins = {f"{row.name}_from_noise" for row in TABLE if row.noise}
+    assert samplers == listed | twins
+
+
+def test_every_row_states_every_parameter():
+    for row in TABLE:
+        assert row.gradients.keys() <= row.domains.keys()
+        covered = {name for _, values in row.bad for name in values}
+        assert covered >= row.domains.keys() - {"mean", "factor"}, row.title

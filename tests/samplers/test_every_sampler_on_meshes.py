@@ -1,0 +1,81 @@
+"""Every sampler on eight devices: the draws of one, and no communication."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from tests import hlo
+from tests.samplers.table import TABLE
+from tests.samplers.test_every_sampler import every_row, scale_of
+from tests.ulps import ulps
+
+KINDS = {"auto": AxisType.Auto, "explicit": AxisType.Explicit}
+BATCH = (16, 96)
+
+
+def key():
+    return jax.random.key(67)
+
+
+@functools.cache
+def draw_and_slopes(row):
+    def draw_and_slopes(parameters, key):
+        def total(parameters):
+            draws = row.draw(key, parameters)
+            return jnp.sum(draws), draws
+
+        return jax.grad(total, has_aux=True)(parameters)
+
+    return draw_and_slopes
+
+
+@functools.cache
+def on_one_device(row):
+    slopes, draws = jax.jit(draw_and_slopes(row))(row.spread(BATCH), key())
+    return jax.device_get(slopes), np.asarray(draws)
+
+
+@every_row
+@pytest.mark.parametrize("kind", KINDS)
+def test_eight_devices_draw_what_one_draws_without_a_collective(row, kind):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(KINDS[kind],))
+    expected_slopes, expected = on_one_device(row)
+    parameters = row.spread(BATCH)
+
+    def over_rows(array):
+        return NamedSharding(mesh, PartitionSpec("data", *(None,) * (array.ndim - 1)))
+
+    with jax.set_mesh(mesh):
+        placed = jax.tree.map(lambda x: jax.device_put(x, over_rows(x)), parameters)
+        program = jax.jit(draw_and_slopes(row)).lower(placed, key()).compile()
+        slopes, draws = program(placed, key())
+    assert hlo.collectives(program.as_text()) == []
+    assert draws.sharding.is_equivalent_to(over_rows(draws), draws.ndim)
+    scale = scale_of(row, parameters, expected)
+    assert ulps(np.asarray(draws), expected, scale) <= 1
+    for name, slope in slopes.items():
+        assert slope.sharding.is_equivalent_to(over_rows(slope), slope.ndim)
+        np.testing.assert_allclose(slope, expected_slopes[name], rtol=1e-6)
+
+
+@every_row
+def test_eager_calls_keep_the_sharding_of_their_parameters(row):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        placed = jax.tree.map(
+            lambda x: jax.device_put(
+                x, NamedSharding(mesh, PartitionSpec("data", *(None,) * (x.ndim - 1)))
+            ),
+            row.spread((8,)),
+        )
+        draws = row.draw(key(), placed)
+    assert draws.sharding.spec[0] == "data"
+
+
+def test_rows_have_distinct_titles():
+    titles = [row.title for row in TABLE]
+    assert len(set(titles)) == len(titles)
