@@ -38,7 +38,7 @@ COLORS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Times draws and gradients of samplers against the same lines of other libraries."""
+    """What to time, and how often."""
 
     samplers: tyro.conf.Positional[tuple[str, ...]] = ("normal",)
     """Names of samplers; `network` for a draw and a convolution; `all`."""
