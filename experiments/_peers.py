@@ -216,7 +216,7 @@ def network_programs(job: str, size: int) -> Programs:
     """
     rng = np.random.default_rng(0)
     mean = rng.normal(size=(1, size, size, 16)).astype(np.float32)
-    var = rng.uniform(0.1, 1, mean.shape).astype(np.float32)
+    var = rng.uniform(1, 9, mean.shape).astype(np.float32)
     kernel = rng.normal(scale=1 / 12, size=(3, 3, 16, 32)).astype(np.float32)
     programs: Programs = {}
     for peer, draw, inputs in (
