@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ._floats import draw_floats
-from ._fold import fold
+from ._fold import clip_below_one, fold
 
 
 def exponential(
@@ -53,13 +53,11 @@ def _exponential_from_bits(bits, dtype):
 def exponential_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:
     """Returns ``-log(1 - u)`` of a folded uniform: ``-log(t)`` or ``-log1p(-t)``.
 
-    One logarithm serves both sides: with ``r = fl(1 - t)``, ``log1p(-t)`` is
-    ``log(r) t / (1 - r)``, to a few units in the last place (Goldberg, What every
-    computer scientist should know about floating-point arithmetic, theorem 4).
+    One logarithm serves both sides. With ``r`` the rounded ``1 - t``, but below 1,
+    ``log1p(-t)`` is ``log(r) t / (1 - r)`` to a few units in the last place (Goldberg,
+    What every computer scientist should know about floating-point arithmetic, theorem
+    4); on the upper side the correction is ``t / t``.
     """
-    rest = 1 - tail
-    rounds_to_one = rest == 1
+    rest = clip_below_one(1 - tail)
     log = jnp.log(jnp.where(upper, tail, rest))
-    correction = tail / jnp.where(rounds_to_one, 1, 1 - rest)
-    lower = jnp.where(rounds_to_one, tail, -log * correction)
-    return jnp.where(upper, -log, lower)
+    return -log * (tail / jnp.where(upper, tail, 1 - rest))

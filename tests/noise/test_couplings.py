@@ -10,7 +10,7 @@ import scipy.stats
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import reparam_jax as rj
-from tests.noise.test_quantiles import LAWS, every_law
+from tests.noise.test_fold import LAWS, every_law
 from tests.samplers.table import TABLE
 
 antithetic, stratified = rj.noise.antithetic, rj.noise.stratified

@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.stats
 
 import reparam_jax as rj
 
@@ -34,14 +33,3 @@ def test_short_dtypes_are_rounded_once_from_float32(dtype):
     # `jax.random.uniform` has 128 distinct values in bfloat16, 1024 in float16.
     lattice = {jnp.bfloat16: 128, jnp.float16: 1024}[dtype]
     assert len(np.unique(np.asarray(draws, np.float32))) > 2 * lattice
-
-
-@pytest.mark.parametrize("dtype", [jnp.int32, jnp.complex64])
-def test_a_dtype_that_is_not_floating_raises(dtype):
-    with pytest.raises(TypeError, match=r"`noise.uniform` draws floats, got dtype="):
-        rj.noise.uniform(jax.random.key(5), (3,), dtype)
-
-
-def test_follows_the_uniform_law(alpha):
-    draws = np.asarray(rj.noise.uniform(jax.random.key(5), (2**17,)), np.float64)
-    assert scipy.stats.kstest(draws, "uniform").pvalue > alpha

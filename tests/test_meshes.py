@@ -1,0 +1,32 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from reparam_jax import _meshes
+
+MATRICES = np.stack([(n + 1) * np.array([[2.0, 1.0], [1.0, 3.0]]) for n in range(8)])
+MATRICES = MATRICES.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_cholesky_keeps_the_layout_and_differentiates(kind):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
+    sharding = NamedSharding(mesh, PartitionSpec("data", None, None))
+
+    def total(matrices):
+        factors = _meshes.cholesky(matrices)
+        return jnp.sum(factors), factors
+
+    gradient = jax.jit(jax.grad(total, has_aux=True))
+    with jax.set_mesh(mesh):
+        slopes, factors = gradient(jax.device_put(MATRICES, sharding))
+    assert factors.sharding.is_equivalent_to(sharding, 3)
+    np.testing.assert_allclose(factors, np.linalg.cholesky(MATRICES), rtol=1e-6)
+    expected, _ = gradient(jnp.asarray(MATRICES))
+    np.testing.assert_allclose(slopes, expected, rtol=1e-6)
+
+
+def test_place_calls_the_function_where_no_axis_is_explicit():
+    assert _meshes.place(lambda x, y: x - y, 3, 2, out_sharding=None) == 1
