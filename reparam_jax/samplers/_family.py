@@ -129,19 +129,19 @@ def location_scale(noise: jax.Array, loc: jax.Array, scale: jax.Array) -> jax.Ar
     return lax.add(loc, lax.mul(scale, noise))
 
 
-def loc_and_scale(loc: ArrayLike, scale: ArrayLike) -> Mapping[str, Parameter]:
+def loc_and_scale(loc: ArrayLike, scale: ArrayLike) -> dict[str, Parameter]:
     """Returns the constraints of a location and a scale."""
     return {"loc": Parameter(loc, FINITE)} | scale_alone(scale)
 
 
-def scale_alone(scale: ArrayLike) -> Mapping[str, Parameter]:
+def scale_alone(scale: ArrayLike) -> dict[str, Parameter]:
     """Returns the constraint of a scale."""
     return {"scale": Parameter(scale, NON_NEGATIVE, MAKE_POSITIVE)}
 
 
 def scale_and_concentration(
     scale: ArrayLike, concentration: ArrayLike
-) -> Mapping[str, Parameter]:
+) -> dict[str, Parameter]:
     """Returns the constraints of a scale and a concentration."""
     positive = Parameter(concentration, POSITIVE, MAKE_POSITIVE)
     return scale_alone(scale) | {"concentration": positive}
