@@ -163,6 +163,20 @@ def test_options_that_do_not_divide_are_refused(tmp_path, changes):
         noisy_inputs.run(toy(tmp_path, **changes))
 
 
+def test_half_a_place_among_processes_ends_with_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", arguments(toy(tmp_path, process_id=0)))
+    with pytest.raises(SystemExit, match="`--coordinator HOST:PORT`, .* go together"):
+        noisy_inputs.main()
+
+
+def test_a_minibatch_has_any_rows_and_depends_on_seed_and_index_only():
+    rows = _noisy_training._minibatch(1, 2, 5, 200)
+    assert set(rows) == set(range(5))
+    assert rows.tolist() == _noisy_training._minibatch(1, 2, 5, 200).tolist()
+    assert rows.tolist() != _noisy_training._minibatch(0, 2, 5, 200).tolist()
+    assert rows.tolist() != _noisy_training._minibatch(1, 0, 5, 200).tolist()
+
+
 def test_missing_data_end_with_a_sentence(tmp_path, monkeypatch):
     config = toy(tmp_path / "out", data="fashion", data_dir=tmp_path / "no")
     monkeypatch.setattr(sys, "argv", arguments(config))
@@ -213,7 +227,6 @@ def test_one_step_trains_the_encoder_unless_cut(setting, arm):
         setting.graphdef,
         learning_rate=TOY.learning_rate,
         arm=arm,
-        batch_size=TOY.batch_size,
         mesh=_devices.make_mesh(1),
         debug=False,
     )
@@ -236,7 +249,6 @@ def test_debug_stops_at_gradients_that_are_not_finite(setting):
             setting.graphdef,
             learning_rate=TOY.learning_rate,
             arm="mean",
-            batch_size=TOY.batch_size,
             mesh=_devices.make_mesh(1),
             debug=debug,
         )
