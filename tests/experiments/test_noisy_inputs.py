@@ -165,7 +165,7 @@ def test_options_that_do_not_divide_are_refused(tmp_path, changes):
 
 def test_half_a_place_among_processes_ends_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", arguments(toy(tmp_path, process_id=0)))
-    with pytest.raises(SystemExit, match="`--coordinator HOST:PORT`, .* go together"):
+    with pytest.raises(SystemExit, match=r"`--coordinator HOST:PORT`, .* go together"):
         noisy_inputs.main()
 
 
