@@ -12,7 +12,14 @@ import pytest
 from flax import nnx
 
 from experiments import _devices, _noisy_training, _runs, noisy_inputs
-from experiments._bottleneck import AFTER, ARMS, BEFORE, make_gradient_norms, make_step
+from experiments._bottleneck import (
+    AFTER,
+    ARMS,
+    BEFORE,
+    make_gradient_norms,
+    make_predict,
+    make_step,
+)
 from experiments._noisy_training import Config
 
 TOY = Config(
@@ -143,6 +150,21 @@ def test_eight_devices_give_the_losses_of_one(finished):
         for name in losses:
             np.testing.assert_allclose(eight[name], one[name], rtol=1e-5)
     assert len(state["params"]["encoder_1"]["kernel"][...].sharding.device_set) == 8
+
+
+def test_predictions_of_eight_devices_are_on_each_and_those_of_one(setting):
+    predicted = []
+    for mesh in map(_devices.make_mesh, (1, 8)):
+        predict = make_predict(
+            setting.graphdef, deterministic=True, num_draws=1, mesh=mesh
+        )
+        params = _devices.replicate(mesh, setting.params)
+        batch = _devices.feed(mesh, setting.measured.validation, np.arange(16))
+        predicted.append(predict(params, batch, jax.random.key(0)))
+    one, eight = predicted
+    assert eight.sharding.is_fully_replicated
+    assert len(eight.sharding.device_set) == 8
+    np.testing.assert_allclose(eight, one, rtol=1e-5)
 
 
 def test_another_configuration_in_the_same_folder_ends_with_a_sentence(
