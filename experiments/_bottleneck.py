@@ -104,11 +104,10 @@ def make_step(
     *,
     learning_rate: float,
     arm: Arm,
-    batch_size: int,
     mesh: Mesh,
     debug: bool = False,
 ):
-    r"""Makes one jitted training step on a minibatch drawn uniformly.
+    r"""Makes one jitted training step.
 
     The loss is that of Alemi et al. [1],
 
@@ -120,14 +119,13 @@ def make_step(
       graphdef: of a :class:`Bottleneck`.
       learning_rate: of Adam.
       arm: how the latent is passed on.
-      batch_size: divisible by the number of devices.
       mesh: the minibatch is split over it.
       debug: checks on every step that loss and gradients are finite.
 
     Returns:
-      ``step(params, opt_state, data, key, index, beta)``, which gives the next
+      ``step(params, opt_state, batch, key, index, beta)``, which gives the next
       ``params`` and ``opt_state`` (of ``optax.adam``), and ``{"cross_entropy",
-      "kl"}``. Step ``index`` uses ``fold_in(key, index)``.
+      "kl"}``, all on every device. Step ``index`` uses ``fold_in(key, index)``.
 
     References:
       [1] Alemi, Fischer, Dillon, Murphy. Deep variational information bottleneck.
@@ -145,10 +143,8 @@ def make_step(
         kl = divergence.sum() / len(batch.labels)
         return cross_entropy + beta * kl, {"cross_entropy": cross_entropy, "kl": kl}
 
-    def step(params, opt_state, data, key, index, beta):
-        batch_key, draw_key = jax.random.split(jax.random.fold_in(key, index))
-        chosen = jax.random.randint(batch_key, (batch_size,), 0, len(data.labels))
-        batch = _devices.split(mesh, jax.tree.map(lambda leaf: leaf[chosen], data))
+    def step(params, opt_state, batch, key, index, beta):
+        draw_key = jax.random.fold_in(key, index)
         grads, parts = jax.grad(loss_fn, has_aux=True)(params, batch, draw_key, beta)
         chex.assert_trees_all_equal_shapes_and_dtypes(grads, params)
         if debug:
@@ -156,7 +152,7 @@ def make_step(
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state, parts
 
-    jitted = jax.jit(step)
+    jitted = jax.jit(step, out_shardings=_devices.replicated(mesh))
     return chex.chexify(jitted, async_check=False) if debug else jitted
 
 
@@ -174,15 +170,15 @@ def make_predict(
 
     Returns:
       ``predict(params, measured, key)``, the logarithms of the mean probabilities, of
-      shape (count, classes).
+      shape (count, classes), all on every device.
     """
     arm: Arm = "mean" if deterministic else "sample"
     num_draws = 1 if deterministic else num_draws
 
-    @jax.jit
+    @functools.partial(jax.jit, out_shardings=_devices.replicated(mesh))
     def predict(params, measured, key):
         network = nnx.merge(graphdef, params)
-        mean, var = network.encode(_devices.split(mesh, measured))
+        mean, var = network.encode(measured)
         draw = functools.partial(network.draw, mean, var, arm=arm)
         logits = jax.vmap(lambda key: network.decode(draw(key)))(
             jax.random.split(key, num_draws)

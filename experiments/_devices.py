@@ -1,37 +1,93 @@
-"""Data parallelism: one mesh axis, named ``batch``."""
+"""Data parallelism over devices and hosts: one mesh axis, named ``batch``."""
 
 import contextlib
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
-class TooFewDevicesError(ValueError):
-    """A mesh of so many devices cannot be made in this process."""
+class DevicesError(ValueError):
+    """A mesh of so many devices cannot be made here."""
+
+
+class ProcessesError(ValueError):
+    """The options about processes do not fit together, or not this machine."""
+
+
+def join(
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    *,
+    num_devices: int,
+) -> None:
+    """Joins the processes that train together, before any JAX computation.
+
+    Args:
+      coordinator: ``host:port`` at which process 0 is reached; ``"auto"`` where JAX
+        finds out by itself; ``None`` for one process alone.
+      num_processes: how many processes; only with ``host:port``.
+      process_id: which of them this one is, counted from 0; only with ``host:port``.
+      num_devices: of all processes together; with ``host:port`` a CPU is split into
+        this one's share.
+
+    Raises:
+      ProcessesError: the arguments contradict each other, or JAX finds no cluster.
+    """
+    match coordinator, num_processes, process_id:
+        case None, None, None:
+            pass
+        case "auto", None, None:
+            try:
+                jax.distributed.initialize()
+            except ValueError as error:
+                raise ProcessesError(
+                    f"JAX finds no cluster here ({error}): instead of `auto` pass "
+                    "`--coordinator HOST:PORT`."
+                ) from error
+        case str(), int(), int() if ":" in coordinator:
+            if not 0 <= process_id < num_processes or num_devices % num_processes:
+                raise ProcessesError(
+                    "`--process-id` counts from 0 to one less than `--num-processes`, "
+                    f"which divides `--devices`: got process_id={process_id}, "
+                    f"num_processes={num_processes}, devices={num_devices}."
+                )
+            jax.config.update("jax_num_cpu_devices", num_devices // num_processes)
+            jax.distributed.initialize(coordinator, num_processes, process_id)
+        case _:
+            raise ProcessesError(
+                "`--coordinator HOST:PORT`, `--num-processes` and `--process-id` go "
+                "together, `--coordinator auto` alone: got "
+                f"coordinator={coordinator}, num_processes={num_processes}, "
+                f"process_id={process_id}."
+            )
 
 
 def make_mesh(num_devices: int) -> Mesh:
     """Makes a mesh over the first devices, splitting the CPU if it must.
 
     Args:
-      num_devices: how many devices.
+      num_devices: how many devices; all there are, if several processes have them.
 
     Returns:
       An automatic mesh with the one axis ``batch``.
 
     Raises:
-      TooFewDevicesError: there are fewer devices.
+      DevicesError: there are fewer devices, or processes would go without.
     """
     configured = jax.config.jax_num_cpu_devices  # pyright: ignore
-    if num_devices > max(configured, 1):
+    if num_devices > max(configured, 1) and not jax.distributed.is_initialized():
         # Once the backend has started this raises; the count below then decides.
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", num_devices)
     devices = jax.devices()
-    if not 1 <= num_devices <= len(devices):
-        raise TooFewDevicesError(
-            f"`--devices` takes 1 to {len(devices)} here, got {num_devices}: this "
-            f"process has {len(devices)} {devices[0].platform} device(s)."
+    fewest = 1 if jax.process_count() == 1 else len(devices)
+    if not fewest <= num_devices <= len(devices):
+        raise DevicesError(
+            f"`--devices` takes {fewest} to {len(devices)} here, got {num_devices}: "
+            f"{jax.process_count()} process(es) have {len(devices)} "
+            f"{devices[0].platform} device(s)."
         )
     return jax.make_mesh(
         (num_devices,),
@@ -39,6 +95,18 @@ def make_mesh(num_devices: int) -> Mesh:
         axis_types=(AxisType.Auto,),
         devices=devices[:num_devices],
     )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Names the sharding in which every device has all.
+
+    Args:
+      mesh: the devices.
+
+    Returns:
+      The sharding.
+    """
+    return NamedSharding(mesh, PartitionSpec())
 
 
 def replicate(mesh: Mesh, tree):
@@ -51,7 +119,7 @@ def replicate(mesh: Mesh, tree):
     Returns:
       The same tree, replicated.
     """
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return jax.device_put(tree, replicated(mesh))
 
 
 def split(mesh: Mesh, tree):
@@ -67,3 +135,26 @@ def split(mesh: Mesh, tree):
     return jax.lax.with_sharding_constraint(
         tree, NamedSharding(mesh, PartitionSpec("batch"))
     )
+
+
+def feed(mesh: Mesh, tree, rows: np.ndarray):
+    """Splits the chosen rows over ``mesh``; a process reads those of its devices only.
+
+    Args:
+      mesh: the devices; their number divides that of the rows.
+      tree: a pytree of NumPy arrays, the same in every process.
+      rows: indices into the leading axes, the same in every process.
+
+    Returns:
+      The tree of ``leaf[rows]``, split along the leading axes.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec("batch"))
+
+    def feed_leaf(leaf):
+        return jax.make_array_from_callback(
+            (len(rows), *leaf.shape[1:]),
+            sharding,
+            lambda index: leaf[rows[index[0]]],  # pyright: ignore
+        )
+
+    return jax.tree.map(feed_leaf, tree)

@@ -64,7 +64,13 @@ class Config:
     num_draws: int = 8
     """Draws that a prediction is averaged over."""
     devices: int = 1
-    """Devices to split each minibatch over."""
+    """Devices, of all processes together, to split each minibatch over."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0 of several; `auto` on SLURM and TPU pods."""
+    num_processes: int | None = None
+    """How many processes train together; divides `devices`. Not with `auto`."""
+    process_id: int | None = None
+    """Which of them this one is, from 0. Not with `auto`."""
     debug: bool = False
     """Check on every step that loss and gradients are finite (slower)."""
     checkpoint_seconds: float = 5.0
@@ -88,7 +94,7 @@ def make_setting(config: Config, seed: int, mesh: Mesh) -> Setting:
     Args:
       config: the options.
       seed: sets the splits, the sensor noise, the first weights and the keys.
-      mesh: the training images and the weights are put on all of its devices.
+      mesh: the weights are put on all of its devices; the images stay on the host.
 
     Returns:
       The setting.
@@ -110,7 +116,6 @@ def make_setting(config: Config, seed: int, mesh: Mesh) -> Setting:
         latents=config.latents,
     )
     params = _devices.replicate(mesh, params)
-    measured = measured._replace(train=_devices.replicate(mesh, measured.train))
     return Setting(graphdef, params, measured, *keys)
 
 
@@ -142,7 +147,6 @@ def make_trainings(
             graphdef,
             learning_rate=config.learning_rate,
             arm=arm,
-            batch_size=config.batch_size,
             mesh=mesh,
             debug=config.debug,
         )
@@ -155,7 +159,9 @@ def make_trainings(
         return step, predict, make_gradient_norms(graphdef, arm=arm)
 
     def scores(predict, params, measured, key):
-        log_probs = _in_batches(predict, params, measured, key, 2 * config.batch_size)
+        log_probs = _in_batches(
+            predict, params, measured, key, mesh=mesh, batch_size=2 * config.batch_size
+        )
         return classification_scores(log_probs, measured.labels)
 
     def start(seed):
@@ -174,16 +180,18 @@ def make_trainings(
         trial, interval = divmod(index, intervals)
         seed, arm, beta = trials[trial]
         shared = setting(seed)
+        train = shared.measured.train
         step, predict, gradient_norms = programs(arm)
         state = start(seed) if interval == 0 else state
         params, opt_state, best = state["params"], state["opt_state"], state["best"]
         done = (interval + 1) * config.eval_every
         losses = []
         for number in range(interval * config.eval_every, done):
+            rows = _minibatch(seed, number, len(train.labels), config.batch_size)
             params, opt_state, loss = step(
                 params,
                 opt_state,
-                shared.measured.train,
+                _devices.feed(mesh, train, rows),
                 shared.step_key,
                 np.uint32(number),
                 np.float32(beta),
@@ -197,9 +205,7 @@ def make_trainings(
         lines = [where | {"step": done} | _means(losses) | {"validation_nll": nll}]
         if done == config.steps:
             key = jax.random.fold_in(shared.predict_key, 1)
-            probe = jax.tree.map(
-                lambda leaf: leaf[: config.batch_size], shared.measured.train
-            )
+            probe = jax.tree.map(lambda leaf: leaf[: config.batch_size], train)
             probe_key = jax.random.fold_in(shared.probe_key, 0)
             norms = gradient_norms(shared.params, probe, probe_key)
             lines.append(
@@ -222,12 +228,16 @@ def _means(losses):
     }
 
 
-def _in_batches(predict, params, measured, key, batch_size):
+def _minibatch(seed, index, count, batch_size):
+    return np.random.default_rng([seed, 3, index]).integers(count, size=batch_size)
+
+
+def _in_batches(predict, params, measured, key, *, mesh, batch_size):
     """Predicts a whole split, the last batch filled up from the first."""
     count = len(measured.labels)
     log_probs = []
     for number, first in enumerate(range(0, count, batch_size)):
-        index = np.arange(first, first + batch_size) % count
-        batch = jax.tree.map(lambda leaf, index=index: leaf[index], measured)
+        rows = np.arange(first, first + batch_size) % count
+        batch = _devices.feed(mesh, measured, rows)
         log_probs.append(predict(params, batch, jax.random.fold_in(key, number)))
     return np.concatenate(jax.device_get(log_probs))[:count]

@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +13,17 @@ import flax
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from rich.progress import track
 
-from ._devices import TooFewDevicesError
+from ._devices import DevicesError, ProcessesError
 
 State = TypeVar("State")
 LOG = "metrics.jsonl"
 
 
 class OtherRunError(ValueError):
-    """The folder holds a run of another configuration."""
+    """The folder, or another process of this run, has another configuration."""
 
 
 @contextlib.contextmanager
@@ -30,7 +31,7 @@ def plain_errors():
     """Ends the program with the sentence alone when the user can mend the error."""
     try:
         yield
-    except (OtherRunError, TooFewDevicesError, FileNotFoundError) as error:
+    except (OtherRunError, DevicesError, ProcessesError, FileNotFoundError) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 
@@ -38,7 +39,7 @@ def open_folder(path: Path, config, *, ignore: tuple[str, ...] = ("out",)) -> Pa
     """Makes the folder of a run, or comes back to it.
 
     Args:
-      path: the folder.
+      path: the folder; all processes of the run share it.
       config: a dataclass instance. The versions of JAX and Flax are kept beside it,
         for with others the numbers differ.
       ignore: names of the fields that change no number.
@@ -47,7 +48,8 @@ def open_folder(path: Path, config, *, ignore: tuple[str, ...] = ("out",)) -> Pa
       ``path``, absolute.
 
     Raises:
-      OtherRunError: the folder holds a run of another configuration.
+      OtherRunError: the folder holds a run of another configuration, or another
+        process of this run has one.
     """
     path = Path(path).absolute()
     mine = {
@@ -56,7 +58,15 @@ def open_folder(path: Path, config, *, ignore: tuple[str, ...] = ("out",)) -> Pa
         if name not in ignore
     }
     mine |= {"jax": jax.__version__, "flax": flax.__version__}
-    mine = json.loads(json.dumps(mine, default=str))
+    text = json.dumps(mine, default=str)
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+    digests = multihost_utils.process_allgather(digest)
+    if (digests != digest).any():
+        raise OtherRunError(
+            "The processes were started with different options or versions: only "
+            "`--process-id` may differ."
+        )
+    mine = json.loads(text)
     file = path / "config.json"
     if file.exists():
         theirs = json.loads(file.read_text())
@@ -94,6 +104,7 @@ def repeat(
       folder: from :func:`open_folder`. Checkpoints go into it, and ``metrics.jsonl``.
       advance: ``advance(index, state)`` gives the next state and the lines to log.
       state: the first state, a pytree of arrays; restored ones get its shardings.
+        Its NumPy arrays are the same in every process, as the lines to log are.
       count: how often to advance.
       title: text beside the progress bar.
       seconds_between_checkpoints: no checkpoint is written sooner than that after
@@ -102,8 +113,7 @@ def repeat(
     Returns:
       The last state.
     """
-    log = folder / LOG
-    log.touch()
+    log, is_first = folder / LOG, jax.process_index() == 0
     options = ocp.CheckpointManagerOptions(max_to_keep=2)
     with ocp.CheckpointManager(folder / "checkpoints", options=options) as manager:
         start, log_size = manager.latest_step() or 0, 0
@@ -113,21 +123,30 @@ def repeat(
             )
             saved = manager.restore(start, args=ocp.args.StandardRestore(like))
             state, log_size = saved["state"], int(saved["log_size"])
-        os.truncate(log, log_size)
+        if is_first:
+            with log.open("ab") as lines_file:
+                lines_file.truncate(log_size)
         saved_at = time.monotonic()
-        with log.open("ab") as lines_file:
-            for index in track(
-                range(start, count), title, total=count, completed=start
-            ):
-                state, lines = advance(index, state)
-                text = "".join(json.dumps(line) + "\n" for line in lines)
-                lines_file.write(text.encode())
-                lines_file.flush()
-                late = time.monotonic() - saved_at >= seconds_between_checkpoints
-                if late or index + 1 == count:
-                    saved = _saved(state, lines_file.tell())
-                    manager.save(index + 1, args=ocp.args.StandardSave(saved))
-                    saved_at = time.monotonic()
+        for index in track(
+            range(start, count),
+            title,
+            total=count,
+            completed=start,
+            disable=not is_first,
+        ):
+            state, lines = advance(index, state)
+            text = "".join(json.dumps(line) + "\n" for line in lines).encode()
+            log_size += len(text)
+            if is_first:
+                with log.open("ab") as lines_file:
+                    lines_file.write(text)
+            late = time.monotonic() - saved_at >= seconds_between_checkpoints
+            # The first process's clock decides, after it has written its lines.
+            late = multihost_utils.broadcast_one_to_all(np.asarray(late))
+            if late or index + 1 == count:
+                saved = _saved(state, log_size)
+                manager.save(index + 1, args=ocp.args.StandardSave(saved))
+                saved_at = time.monotonic()
     return state
 
 
@@ -146,10 +165,14 @@ def read_log(folder: Path) -> list[dict]:
 def write_json(path: Path, value) -> None:
     """Writes ``value`` so that a reader sees the old file or the new, never half.
 
+    Of the processes of a run, the first alone writes.
+
     Args:
       path: the file.
       value: anything JSON can hold.
     """
+    if jax.process_index() != 0:
+        return
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(value, indent=2) + "\n")
     partial.replace(path)

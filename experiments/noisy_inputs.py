@@ -79,8 +79,9 @@ def run(config: Config) -> dict[str, np.ndarray]:
       places).
 
     Raises:
-      OtherRunError: the folder holds a run of another configuration.
-      ValueError: the options contradict each other.
+      OtherRunError: the folder holds a run of another configuration, or another
+        process of this run has one.
+      ValueError: the options contradict each other, or do not fit this machine.
       FileNotFoundError: the data are not there.
     """
     if config.steps % config.eval_every or config.batch_size % config.devices:
@@ -89,8 +90,17 @@ def run(config: Config) -> dict[str, np.ndarray]:
             f"steps={config.steps}, eval_every={config.eval_every}, "
             f"batch_size={config.batch_size}, devices={config.devices}."
         )
+    _devices.join(
+        config.coordinator,
+        config.num_processes,
+        config.process_id,
+        num_devices=config.devices,
+    )
     mesh = _devices.make_mesh(config.devices)
-    folder = _runs.open_folder(config.out, config, ignore=("out", "checkpoint_seconds"))
+    processes = ("coordinator", "num_processes", "process_id")
+    folder = _runs.open_folder(
+        config.out, config, ignore=("out", "checkpoint_seconds", *processes)
+    )
     advance, state, count = make_trainings(config, mesh)
     tensors = user_network(jax.random.key(config.seed), size=config.user_size)
     _runs.write_json(
@@ -262,6 +272,8 @@ def main() -> None:
     console = Console()
     with _runs.plain_errors():
         arrays = run(config)
+    if jax.process_index() != 0:
+        return
     one_layer = json.loads((config.out / "user_network.json").read_text())
     console.print(make_layer_table(one_layer))
     console.print(make_table(arrays))

@@ -21,9 +21,63 @@ def test_replicate_gives_every_device_all():
     ] * 8
 
 
+def test_feed_gives_every_device_its_rows():
+    tree = {"square": 10 * np.arange(6), "pair": np.arange(12).reshape(6, 2)}
+    fed = _devices.feed(_devices.make_mesh(4), tree, np.array([5, 0, 0, 1]))
+    parts = {
+        name: [shard.data.tolist() for shard in leaf.addressable_shards]
+        for name, leaf in fed.items()
+    }
+    assert parts == {
+        "square": [[50], [0], [0], [10]],
+        "pair": [[[10, 11]], [[0, 1]], [[0, 1]], [[2, 3]]],
+    }
+
+
 @pytest.mark.parametrize("num_devices", [0, 9])
 def test_impossible_numbers_of_devices_say_how_many_there_are(num_devices):
-    with pytest.raises(
-        _devices.TooFewDevicesError, match=f"1 to 8 here, got {num_devices}"
-    ):
+    with pytest.raises(_devices.DevicesError, match=f"1 to 8 here, got {num_devices}"):
         _devices.make_mesh(num_devices)
+
+
+def test_several_processes_take_all_their_devices(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(_devices.DevicesError, match=r"8 to 8 here, got 4: 2 process"):
+        _devices.make_mesh(4)
+    assert _devices.make_mesh(8).size == 8
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ((None, 2, None), "go together, .* num_processes=2"),
+        ((None, None, 0), "go together, .* process_id=0"),
+        (("host:1", 2, None), "go together, .* coordinator=host:1"),
+        (("host", 2, 0), "go together, .* coordinator=host,"),
+        (("auto", 2, 0), "go together, .* coordinator=auto"),
+        (("host:1", 3, 0), "divides `--devices`: .* devices=8"),
+        (("host:1", 0, 0), "divides `--devices`: .* num_processes=0"),
+        (("host:1", 2, 2), "counts from 0 .* process_id=2"),
+        (("host:1", 2, -1), "counts from 0 .* process_id=-1"),
+    ],
+)
+def test_places_that_contradict_themselves_are_refused(place, sentence, monkeypatch):
+    monkeypatch.setattr(jax.distributed, "initialize", pytest.fail)
+    with pytest.raises(_devices.ProcessesError, match=sentence):
+        _devices.join(*place, num_devices=8)
+
+
+def test_auto_asks_jax_which_may_find_no_cluster(monkeypatch):
+    asked = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda: asked.append("auto"))
+    _devices.join(None, None, None, num_devices=8)
+    assert asked == []
+    _devices.join("auto", None, None, num_devices=8)
+    assert asked == ["auto"]
+
+    def find_no_cluster():
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", find_no_cluster)
+    with pytest.raises(_devices.ProcessesError, match="finds no cluster here"):
+        _devices.join("auto", None, None, num_devices=8)

@@ -12,7 +12,14 @@ import pytest
 from flax import nnx
 
 from experiments import _devices, _noisy_training, _runs, noisy_inputs
-from experiments._bottleneck import AFTER, ARMS, BEFORE, make_gradient_norms, make_step
+from experiments._bottleneck import (
+    AFTER,
+    ARMS,
+    BEFORE,
+    make_gradient_norms,
+    make_predict,
+    make_step,
+)
 from experiments._noisy_training import Config
 
 TOY = Config(
@@ -145,6 +152,21 @@ def test_eight_devices_give_the_losses_of_one(finished):
     assert len(state["params"]["encoder_1"]["kernel"][...].sharding.device_set) == 8
 
 
+def test_predictions_of_eight_devices_are_on_each_and_those_of_one(setting):
+    predicted = []
+    for mesh in map(_devices.make_mesh, (1, 8)):
+        predict = make_predict(
+            setting.graphdef, deterministic=True, num_draws=1, mesh=mesh
+        )
+        params = _devices.replicate(mesh, setting.params)
+        batch = _devices.feed(mesh, setting.measured.validation, np.arange(16))
+        predicted.append(predict(params, batch, jax.random.key(0)))
+    one, eight = predicted
+    assert eight.sharding.is_fully_replicated
+    assert len(eight.sharding.device_set) == 8
+    np.testing.assert_allclose(eight, one, rtol=1e-5)
+
+
 def test_another_configuration_in_the_same_folder_ends_with_a_sentence(
     finished, monkeypatch
 ):
@@ -161,6 +183,20 @@ def test_another_configuration_in_the_same_folder_ends_with_a_sentence(
 def test_options_that_do_not_divide_are_refused(tmp_path, changes):
     with pytest.raises(ValueError, match="`eval_every` must divide `steps`"):
         noisy_inputs.run(toy(tmp_path, **changes))
+
+
+def test_half_a_place_among_processes_ends_with_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", arguments(toy(tmp_path, process_id=0)))
+    with pytest.raises(SystemExit, match=r"`--coordinator HOST:PORT`, .* go together"):
+        noisy_inputs.main()
+
+
+def test_a_minibatch_has_any_rows_and_depends_on_seed_and_index_only():
+    rows = _noisy_training._minibatch(1, 2, 5, 200)
+    assert set(rows) == set(range(5))
+    assert rows.tolist() == _noisy_training._minibatch(1, 2, 5, 200).tolist()
+    assert rows.tolist() != _noisy_training._minibatch(0, 2, 5, 200).tolist()
+    assert rows.tolist() != _noisy_training._minibatch(1, 0, 5, 200).tolist()
 
 
 def test_missing_data_end_with_a_sentence(tmp_path, monkeypatch):
@@ -213,7 +249,6 @@ def test_one_step_trains_the_encoder_unless_cut(setting, arm):
         setting.graphdef,
         learning_rate=TOY.learning_rate,
         arm=arm,
-        batch_size=TOY.batch_size,
         mesh=_devices.make_mesh(1),
         debug=False,
     )
@@ -236,7 +271,6 @@ def test_debug_stops_at_gradients_that_are_not_finite(setting):
             setting.graphdef,
             learning_rate=TOY.learning_rate,
             arm="mean",
-            batch_size=TOY.batch_size,
             mesh=_devices.make_mesh(1),
             debug=debug,
         )

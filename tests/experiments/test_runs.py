@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import _runs
+from experiments import _devices, _runs
 
 COUNT = 6
 ROOT = Path(_runs.__file__).parent.parent
@@ -75,6 +75,45 @@ def whole(tmp_path_factory):
     return go(tmp_path_factory.mktemp("whole"))
 
 
+def go_sharded(out, *, stop_at=None, seconds=0.0, seen=None):
+    """A state whose rows lie on different devices, of one process or of several."""
+    first = np.arange(3 * 16, dtype=np.float32).reshape(16, 3)
+    mesh = _devices.make_mesh(jax.device_count())
+    start = _devices.feed(mesh, first, np.arange(16))
+    assert not start.sharding.is_fully_replicated
+
+    def advance_until(index, state):
+        if index == stop_at:
+            stop()
+        if seen is not None:
+            seen.append(index)
+        assert state.sharding == start.sharding
+        return jax.jit(lambda state: 3 * state + index)(state), [{"index": index}]
+
+    folder = _runs.open_folder(out, Config(out))
+    state = _runs.repeat(
+        folder,
+        advance_until,
+        start,
+        count=COUNT,
+        title="test",
+        seconds_between_checkpoints=seconds,
+    )
+    expected = first
+    for index in range(COUNT):
+        expected = 3 * expected + index
+    for shard in state.addressable_shards:
+        np.testing.assert_array_equal(shard.data, expected[shard.index])
+
+
+def assert_sharded_state_goes_on(out, *, seconds=0.0):
+    with pytest.raises(StopError):
+        go_sharded(out, stop_at=4, seconds=seconds)
+    seen = []
+    go_sharded(out, seconds=seconds, seen=seen)
+    assert seen == [4, 5]
+
+
 def assert_same_run(run, other):
     (folder, state), (other_folder, other_state) = run, other
     assert (folder / _runs.LOG).read_bytes() == (other_folder / _runs.LOG).read_bytes()
@@ -122,6 +161,10 @@ def test_a_finished_run_is_not_run_again(tmp_path, whole):
     seen = []
     assert_same_run(go(tmp_path, seconds=1e9, seen=seen), whole)
     assert seen == []
+
+
+def test_a_sharded_state_goes_on_with_its_sharding(tmp_path):
+    assert_sharded_state_goes_on(tmp_path)
 
 
 def test_a_line_cut_short_by_the_kill_is_written_anew(tmp_path, whole):
