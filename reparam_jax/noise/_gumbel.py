@@ -52,5 +52,10 @@ def _gumbel_from_bits(bits, dtype):
 
 
 def gumbel_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:
-    """Returns ``-log(-log(u))`` of a folded uniform."""
-    return -jnp.log(exponential_quantile(~upper, tail))
+    """Returns ``-log(-log(u))`` of a folded uniform.
+
+    XLA compiles both logarithms and the cipher in one loop three times as slowly on
+    CPU as in two, which the barrier makes of it.
+    """
+    exponential = exponential_quantile(~upper, tail)
+    return -jnp.log(jax.lax.optimization_barrier(exponential))
