@@ -17,7 +17,7 @@ from tests.samplers.table import TABLE
 from tests.ulps import ulps
 
 PLATFORMS = ("cuda", "tpu")
-SHAPE = (2, 16, 16, 8)
+SHAPE = (2, 16, 16, 16)
 MEAN, VAR = jnp.zeros(SHAPE), jnp.ones(SHAPE)
 
 
@@ -62,11 +62,11 @@ def layer(make, *inputs):
 
 
 def gaussian_head(rngs):
-    return rj.layers.GaussianHead(8, 2, rngs=rngs)
+    return rj.layers.GaussianHead(16, 2, rngs=rngs)
 
 
 def stochastic_conv(rngs):
-    return rj.layers.StochasticConv(8, 4, (3, 3), rngs=rngs)
+    return rj.layers.StochasticConv(16, 4, (3, 3), rngs=rngs)
 
 
 def coupled(coupling):
@@ -159,8 +159,8 @@ def test_a_program_lowers_for_one_platform_alone(platform):
 def test_a_whole_training_step_lowers():
     class Network(nnx.Module):
         def __init__(self, rngs):
-            self.head = rj.layers.GaussianHead(8, 8, rngs=rngs)
-            self.conv = rj.layers.StochasticConv(8, 1, (3, 3), rngs=rngs)
+            self.head = rj.layers.GaussianHead(16, 16, rngs=rngs)
+            self.conv = rj.layers.StochasticConv(16, 1, (3, 3), rngs=rngs)
 
         def __call__(self, images):
             return jnp.mean(self.conv(*self.head(images)), axis=(1, 2, 3))

@@ -11,9 +11,9 @@ import numpy as np
 from reparam_jax import _checks
 from reparam_jax._meshes import place
 
-# Below this many elements `jax.random` is as fast on CPU and compiles faster; from
-# 2^32 on its counters need a second word.
-_SMALLEST, _LARGEST = 2**10, 2**32
+# Below this many elements `jax.random` is as fast on CPU and compiles faster; from 2^32
+# on its counters need a second word.
+_SMALLEST, _LARGEST = 2**13, 2**32
 
 # XLA does not vectorise loops over a last axis shorter than this on CPU, and rounds the
 # inverse of erf otherwise in them: `jax.random` wins there, and its bits are kept.

@@ -12,9 +12,9 @@ import reparam_jax as rj
 from tests import hlo
 from tests.ulps import ulps
 
-# The written-out cipher starts at 2^10 elements and merges short trailing axes.
-SMALL = [(), (3, 0, 5), (7,), (1023,)]
-LARGE = [(1024,), (127, 3, 3), (3, 301), (4, 2, 1030)]
+# The written-out cipher starts at 2^13 elements, but not in short rows.
+SMALL = [(), (3, 0, 5), (7,), (8191,), (1000, 3, 3)]
+LARGE = [(8192,), (3, 3001), (500, 17), (4, 2, 1030)]
 
 REFERENCES = {
     rj.noise.bits: jax.random.bits,
@@ -35,7 +35,7 @@ DRAWS = [
 named = functools.partial(pytest.mark.parametrize, ids=lambda draw: draw.__name__)
 every_noise = named("draw", DRAWS)
 noise_of_jax_random = named("draw", list(REFERENCES))
-small_and_large = pytest.mark.parametrize("shape", [(7,), (40, 50)], ids=str)
+small_and_large = pytest.mark.parametrize("shape", [(7,), (40, 250)], ids=str)
 
 
 def same_bits(actual, expected):
@@ -106,23 +106,23 @@ def test_takes_typed_and_legacy_keys(draw, shape):
 @pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
 def test_keys_of_other_implementations_draw_through_jax_random(draw, impl):
     key = functools.partial(jax.random.key, 3, impl=impl)
-    same_bits(draw(key(), (40, 50)), REFERENCES[draw](key(), (40, 50)))
+    same_bits(draw(key(), (40, 250)), REFERENCES[draw](key(), (40, 250)))
 
 
 @noise_of_jax_random
 def test_equals_jax_random_when_threefry_is_not_partitionable(draw):
-    partitionable = draw(jax.random.key(3), (40, 50))
+    partitionable = draw(jax.random.key(3), (40, 250))
     with jax.threefry_partitionable(False):
-        actual = draw(jax.random.key(3), (40, 50))
-        same_bits(actual, REFERENCES[draw](jax.random.key(3), (40, 50)))
+        actual = draw(jax.random.key(3), (40, 250))
+        same_bits(actual, REFERENCES[draw](jax.random.key(3), (40, 250)))
     assert not np.array_equal(actual, partitionable)
-    same_bits(draw(jax.random.key(3), (40, 50)), partitionable)
+    same_bits(draw(jax.random.key(3), (40, 250)), partitionable)
 
 
 @every_noise
 def test_the_seed_changes_every_draw(draw):
-    first, second = (draw(jax.random.key(seed), (40, 50)) for seed in (0, 1))
-    # A uniform has 2^23 values: of 2000 pairs more than 5 are equal never in practice.
+    first, second = (draw(jax.random.key(seed), (40, 250)) for seed in (0, 1))
+    # A uniform has 2^23 values: of 10 000 pairs never more than 5 are equal in practice.
     assert np.sum(np.asarray(first) == np.asarray(second)) <= 5
 
 
@@ -142,7 +142,7 @@ def test_out_sharding_places_the_same_noise(draw, shape):
 
 
 @every_noise
-@pytest.mark.parametrize("shape", [(0,), (7,), (1024,)], ids=str)
+@pytest.mark.parametrize("shape", [(0,), (7,), (8192,)], ids=str)
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_a_second_use_of_a_key_raises(draw, shape, ours_first):
     pair = [draw, jax.random.normal]
@@ -190,7 +190,7 @@ def test_only_large_draws_write_the_cipher_out(draw):
     # `jax.random` runs the cipher as a loop on CPU.
     small, large = (
         hlo.compiled(lambda key, n=n: draw(key, (n,)), jax.random.key(0))
-        for n in (1023, 1024)
+        for n in (8191, 8192)
     )
     assert " while(" in small
     assert " while(" not in large
