@@ -18,8 +18,8 @@ from tests.ulps import ulps
 
 # The small shapes are drawn through `jax.random`, the others by the written-out cipher.
 SHAPES = {
-    "large": (16, 512),
-    "short axis": (128, 64),
+    "large": (16, 1024),
+    "short axis": (256, 64),
     "small": (8, 64),
     "short rows": (16, 16),
 }
@@ -164,7 +164,7 @@ def test_no_device_draws_more_noise_than_its_own(function, shape, axes, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_device_draws_more_noise_than_its_own_where_a_short_axis_is_sharded(kind):
     words = hlo.shapes(on_mesh(draw, "short axis", "2x4", kind).text, "u32")
-    assert max(math.prod(dimensions) for dimensions in words) <= 128 * 64 // 8
+    assert max(math.prod(dimensions) for dimensions in words) <= 256 * 64 // 8
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -209,7 +209,7 @@ def test_shard_map_draws_each_shard_as_one_device_would(kind):
         placed = jax.device_put(mean, sharding)
         (for_mean, for_var), draws = gradient(placed, jnp.float32(2.0), key())
     epsilon = np.concatenate(
-        [jax.random.normal(folded(key(), i), (2, 512)) for i in range(8)]
+        [jax.random.normal(folded(key(), i), (2, 1024)) for i in range(8)]
     )
     scale = np.abs(mean) + np.abs(np.sqrt(2) * epsilon)
     expected = mean + np.sqrt(np.float32(2)) * epsilon

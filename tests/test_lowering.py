@@ -17,7 +17,7 @@ from tests.samplers.table import TABLE
 from tests.ulps import ulps
 
 PLATFORMS = ("cuda", "tpu")
-SHAPE = (2, 16, 16, 16)
+SHAPE = (4, 16, 16, 16)
 MEAN, VAR = jnp.zeros(SHAPE), jnp.ones(SHAPE)
 
 
@@ -180,7 +180,7 @@ def test_a_whole_training_step_lowers():
         updates, moments = optimizer.update(slopes, moments)
         return optax.apply_updates(params, updates), moments, rest_, value
 
-    arguments = params, optimizer.init(params), rest, MEAN, jnp.zeros(2)
+    arguments = params, optimizer.init(params), rest, MEAN, jnp.zeros(4)
     exported = jax.export.export(step, platforms=PLATFORMS)(*arguments)
     text = exported.mlir_module()
     assert f"dense<{CIPHER}>" in text

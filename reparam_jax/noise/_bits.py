@@ -13,7 +13,7 @@ from reparam_jax._meshes import place
 
 # Below this many elements `jax.random` is as fast on CPU and compiles faster; from 2^32
 # on its counters need a second word.
-_SMALLEST, _LARGEST = 2**13, 2**32
+_SMALLEST, _LARGEST = 2**14, 2**32
 
 # XLA does not vectorise loops over a last axis shorter than this on CPU, and rounds the
 # inverse of erf otherwise in them: `jax.random` wins there, and its bits are kept.
@@ -86,7 +86,7 @@ def draw_once(
     dtype: np.dtype,
     out_sharding: jax.sharding.NamedSharding | None,
     *,
-    reference: Callable[..., jax.Array] | None = None,
+    reference: Callable[..., jax.Array],
 ) -> jax.Array:
     """Draws noise by the written-out cipher, or by ``jax.random`` where that is better.
 
@@ -96,8 +96,7 @@ def draw_once(
       from_bits: elementwise map from random words to the noise.
       dtype: dtype of the result; the words are unsigned integers as wide.
       out_sharding: sharding of the result on a mesh with explicit axes, else ``None``.
-      reference: the ``jax.random`` function ``(key, shape, dtype)`` with these values;
-        by default, ``from_bits`` of ``jax.random.bits``.
+      reference: a function ``(key, shape, dtype)`` of ``jax.random`` with these values.
 
     Returns:
       The noise, the same either way.
@@ -107,9 +106,7 @@ def draw_once(
     def draw(key):
         if _is_written_out(key, shape):
             return from_bits(_cipher(key, shape, word))
-        if reference is not None:
-            return reference(key, shape, dtype)
-        return from_bits(jax.random.bits(key, shape, word))
+        return reference(key, shape, dtype)
 
     return one_value(draw, key, out_sharding)
 

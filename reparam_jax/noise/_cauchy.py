@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import zetac
 
-from ._floats import draw_floats
-from ._fold import fold, with_sign
+from ._fold import draw_folded, with_sign
 
 
 def cauchy(
@@ -43,11 +42,7 @@ def cauchy(
       >>> 0.4 < float((abs(noise) < 1).mean()) < 0.6
       True
     """
-    return draw_floats("cauchy", _cauchy_from_bits, key, shape, dtype, out_sharding)
-
-
-def _cauchy_from_bits(bits, dtype):
-    return cauchy_quantile(*fold(bits, dtype))
+    return draw_folded("cauchy", cauchy_quantile, key, shape, dtype, out_sharding)
 
 
 def half_cauchy(
@@ -84,13 +79,9 @@ def half_cauchy(
       >>> bool((noise > 0).all())
       True
     """
-    return draw_floats(
-        "half_cauchy", _half_cauchy_from_bits, key, shape, dtype, out_sharding
+    return draw_folded(
+        "half_cauchy", half_cauchy_quantile, key, shape, dtype, out_sharding
     )
-
-
-def _half_cauchy_from_bits(bits, dtype):
-    return half_cauchy_quantile(*fold(bits, dtype))
 
 
 def cauchy_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:

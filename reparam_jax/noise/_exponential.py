@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ._floats import draw_floats
-from ._fold import clip_below_one, fold
+from ._fold import clip_below_one, draw_folded
 
 
 def exponential(
@@ -41,13 +40,9 @@ def exponential(
       >>> bool((noise > 0).all())
       True
     """
-    return draw_floats(
-        "exponential", _exponential_from_bits, key, shape, dtype, out_sharding
+    return draw_folded(
+        "exponential", exponential_quantile, key, shape, dtype, out_sharding
     )
-
-
-def _exponential_from_bits(bits, dtype):
-    return exponential_quantile(*fold(bits, dtype))
 
 
 def exponential_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:

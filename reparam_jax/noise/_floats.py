@@ -19,7 +19,7 @@ def draw_floats(
     dtype: jax.typing.DTypeLike,
     out_sharding: jax.sharding.NamedSharding | None,
     *,
-    reference: Callable[..., jax.Array] | None = None,
+    reference: Callable[..., jax.Array],
 ) -> jax.Array:
     """Draws noise by an elementwise map of random words.
 
@@ -30,7 +30,7 @@ def draw_floats(
       shape: shape of the result.
       dtype: a floating dtype.
       out_sharding: sharding of the result on a mesh with explicit axes.
-      reference: the ``jax.random`` function with the same values, if there is one.
+      reference: a function ``(key, shape, dtype)`` of ``jax.random`` with these values.
 
     Returns:
       An array of ``shape`` and ``dtype``.

@@ -1,9 +1,57 @@
 """A uniform with full relative precision next to 0 and next to 1."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from ._floats import draw_floats
+
+Quantile = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def draw_folded(
+    function: str,
+    quantile: Quantile,
+    key: jax.Array,
+    shape: tuple[int, ...],
+    dtype: jax.typing.DTypeLike,
+    out_sharding: jax.sharding.NamedSharding | None,
+) -> jax.Array:
+    """Draws noise as a quantile function of a folded uniform.
+
+    Args:
+      function: name of the caller in the room.
+      quantile: increasing, from side and tail to the noise.
+      key: one key.
+      shape: shape of the result.
+      dtype: a floating dtype.
+      out_sharding: sharding of the result on a mesh with explicit axes.
+
+    Returns:
+      An array of ``shape`` and ``dtype``.
+    """
+    from_bits, in_two_loops = _programs(quantile)
+    return draw_floats(
+        function, from_bits, key, shape, dtype, out_sharding, reference=in_two_loops
+    )
+
+
+@functools.cache
+def _programs(quantile):
+    def from_bits(bits, dtype):
+        return quantile(*fold(bits, dtype))
+
+    # In one loop with the folding, XLA's CPU backend counts enough operations for each
+    # byte to wake a second thread for 4096 elements, which costs more than it saves.
+    def in_two_loops(key, shape, dtype):
+        bits = jax.random.bits(key, shape, jnp.dtype(f"uint{8 * dtype.itemsize}"))
+        return quantile(*lax.optimization_barrier(fold(bits, dtype)))
+
+    return from_bits, in_two_loops
 
 
 def fold(bits: jax.Array, dtype: np.dtype) -> tuple[jax.Array, jax.Array]:

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ._exponential import exponential_quantile
-from ._floats import draw_floats
-from ._fold import fold
+from ._fold import draw_folded
 
 
 def gumbel(
@@ -44,11 +43,7 @@ def gumbel(
       >>> bool((noise > -3.2).all())
       True
     """
-    return draw_floats("gumbel", _gumbel_from_bits, key, shape, dtype, out_sharding)
-
-
-def _gumbel_from_bits(bits, dtype):
-    return gumbel_quantile(*fold(bits, dtype))
+    return draw_folded("gumbel", gumbel_quantile, key, shape, dtype, out_sharding)
 
 
 def gumbel_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:

@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ._floats import draw_floats
-from ._fold import fold, with_sign
+from ._fold import draw_folded, with_sign
 
 
 def laplace(
@@ -40,11 +39,7 @@ def laplace(
       >>> 0.9 < float(abs(noise).mean()) < 1.1
       True
     """
-    return draw_floats("laplace", _laplace_from_bits, key, shape, dtype, out_sharding)
-
-
-def _laplace_from_bits(bits, dtype):
-    return laplace_quantile(*fold(bits, dtype))
+    return draw_folded("laplace", laplace_quantile, key, shape, dtype, out_sharding)
 
 
 def laplace_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:

@@ -3,8 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ._floats import draw_floats
-from ._fold import fold, with_sign
+from ._fold import draw_folded, with_sign
 
 
 def logistic(
@@ -41,11 +40,7 @@ def logistic(
       >>> 0.4 < float((noise < 0).mean()) < 0.6
       True
     """
-    return draw_floats("logistic", _logistic_from_bits, key, shape, dtype, out_sharding)
-
-
-def _logistic_from_bits(bits, dtype):
-    return logistic_quantile(*fold(bits, dtype))
+    return draw_folded("logistic", logistic_quantile, key, shape, dtype, out_sharding)
 
 
 def logistic_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:

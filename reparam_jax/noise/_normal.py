@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._floats import draw_floats
-from ._fold import clip_below_one, fold, with_sign
+from ._fold import clip_below_one, draw_folded, with_sign
 from ._uniform import unit_from_bits
 
 
@@ -101,13 +101,9 @@ def half_normal(
       >>> bool((noise > 0).all())
       True
     """
-    return draw_floats(
-        "half_normal", _half_normal_from_bits, key, shape, dtype, out_sharding
+    return draw_folded(
+        "half_normal", half_normal_quantile, key, shape, dtype, out_sharding
     )
-
-
-def _half_normal_from_bits(bits, dtype):
-    return half_normal_quantile(*fold(bits, dtype))
 
 
 def normal_quantile(upper: jax.Array, tail: jax.Array) -> jax.Array:

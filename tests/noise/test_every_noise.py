@@ -12,9 +12,9 @@ import reparam_jax as rj
 from tests import hlo
 from tests.ulps import ulps
 
-# The written-out cipher starts at 2^13 elements, but not in short rows.
-SMALL = [(), (3, 0, 5), (7,), (8191,), (1000, 3, 3)]
-LARGE = [(8192,), (3, 3001), (500, 17), (4, 2, 1030)]
+# The written-out cipher starts at 2^14 elements, but not in short rows.
+SMALL = [(), (3, 0, 5), (7,), (16383,), (2000, 3, 3)]
+LARGE = [(16384,), (3, 6001), (1000, 17), (4, 2, 2060)]
 
 REFERENCES = {
     rj.noise.bits: jax.random.bits,
@@ -35,7 +35,7 @@ DRAWS = [
 named = functools.partial(pytest.mark.parametrize, ids=lambda draw: draw.__name__)
 every_noise = named("draw", DRAWS)
 noise_of_jax_random = named("draw", list(REFERENCES))
-small_and_large = pytest.mark.parametrize("shape", [(7,), (40, 250)], ids=str)
+small_and_large = pytest.mark.parametrize("shape", [(7,), (40, 500)], ids=str)
 
 
 def same_bits(actual, expected):
@@ -106,23 +106,23 @@ def test_takes_typed_and_legacy_keys(draw, shape):
 @pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
 def test_keys_of_other_implementations_draw_through_jax_random(draw, impl):
     key = functools.partial(jax.random.key, 3, impl=impl)
-    same_bits(draw(key(), (40, 250)), REFERENCES[draw](key(), (40, 250)))
+    same_bits(draw(key(), (40, 500)), REFERENCES[draw](key(), (40, 500)))
 
 
 @noise_of_jax_random
 def test_equals_jax_random_when_threefry_is_not_partitionable(draw):
-    partitionable = draw(jax.random.key(3), (40, 250))
+    partitionable = draw(jax.random.key(3), (40, 500))
     with jax.threefry_partitionable(False):
-        actual = draw(jax.random.key(3), (40, 250))
-        same_bits(actual, REFERENCES[draw](jax.random.key(3), (40, 250)))
+        actual = draw(jax.random.key(3), (40, 500))
+        same_bits(actual, REFERENCES[draw](jax.random.key(3), (40, 500)))
     assert not np.array_equal(actual, partitionable)
-    same_bits(draw(jax.random.key(3), (40, 250)), partitionable)
+    same_bits(draw(jax.random.key(3), (40, 500)), partitionable)
 
 
 @every_noise
 def test_the_seed_changes_every_draw(draw):
-    first, second = (draw(jax.random.key(seed), (40, 250)) for seed in (0, 1))
-    # A uniform has 2^23 values: of 10 000 pairs never more than 5 are equal in practice.
+    first, second = (draw(jax.random.key(seed), (40, 500)) for seed in (0, 1))
+    # A uniform has 2^23 values: of 20 000 pairs hardly one is equal, never six.
     assert np.sum(np.asarray(first) == np.asarray(second)) <= 5
 
 
@@ -137,12 +137,13 @@ def test_out_sharding_places_the_same_noise(draw, shape):
     expected = draw(jax.random.key(3), shape)
     if draw in REFERENCES or shape[-1] >= 16:
         same_bits(actual, expected)
-    else:  # XLA does not vectorise loops over short rows, and rounds logs otherwise
-        assert ulps(actual, np.asarray(expected)) <= 2
+    else:  # XLA does not vectorise loops over short rows, and rounds them otherwise
+        expected = np.asarray(expected)
+        assert ulps(actual, expected, 1 + np.abs(expected)) <= 2
 
 
 @every_noise
-@pytest.mark.parametrize("shape", [(0,), (7,), (8192,)], ids=str)
+@pytest.mark.parametrize("shape", [(0,), (7,), (16384,)], ids=str)
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_a_second_use_of_a_key_raises(draw, shape, ours_first):
     pair = [draw, jax.random.normal]
@@ -190,7 +191,7 @@ def test_only_large_draws_write_the_cipher_out(draw):
     # `jax.random` runs the cipher as a loop on CPU.
     small, large = (
         hlo.compiled(lambda key, n=n: draw(key, (n,)), jax.random.key(0))
-        for n in (8191, 8192)
+        for n in (16383, 16384)
     )
     assert " while(" in small
     assert " while(" not in large

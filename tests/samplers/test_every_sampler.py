@@ -360,7 +360,7 @@ def test_vmap_and_scan_over_keys_draw_the_same(row):
 
 @every_row
 def test_a_gradient_runs_the_cipher_once(row):
-    parameters = row.spread((16, 512))
+    parameters = row.spread((16, 1024))
 
     def loss(parameters, key):
         return jnp.sum(jnp.sin(row.draw(key, parameters)))

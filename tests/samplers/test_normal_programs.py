@@ -9,9 +9,9 @@ import pytest
 import reparam_jax as rj
 from tests.ulps import ulps
 
-SHAPE = (4, 2400)
-MEAN = np.linspace(-2, 2, 9600).reshape(SHAPE).astype(np.float32)
-VAR = np.geomspace(0.01, 9, 9600).reshape(SHAPE).astype(np.float32)
+SHAPE = (4, 4800)
+MEAN = np.linspace(-2, 2, 19200).reshape(SHAPE).astype(np.float32)
+VAR = np.geomspace(0.01, 9, 19200).reshape(SHAPE).astype(np.float32)
 STD = np.sqrt(VAR)
 
 
