@@ -45,7 +45,7 @@ def test_draws_and_slopes_are_right_or_underflow(dtype):
             # exp(-y) by y times that; rounding log z moves z.
             log_y_error = 1 + abs(mpmath.log(e)) + abs(mpmath.log(b_here))
             log_draw = abs(truth[1] * a_here / truth[0])
-            condition = 8 + 4 * log_draw + log_y_error * (e / b_here + 1 / a_here)
+            condition = 16 + 4 * log_draw + log_y_error * (e / b_here + 1 / a_here)
             underflow = 4 * tiny / (min(1, a_here) ** 2 * min(1, b_here) * min(1, e))
             for actual, wanted in zip((draws, *slopes), truth, strict=True):
                 error = abs(mpmath.mpf(float(actual[number])) - wanted)
