@@ -160,11 +160,8 @@ def test_a_parameter_that_is_broadcast_gets_the_sum_over_its_elements(name):
 @pytest.mark.parametrize(
     ("name", "mean_shape", "scale_shape"),
     [
-        ("var", (33, 50), (33, 50)),
         ("var", (), (33, 50)),
-        ("var", (10, 10, 10), (10, 10, 10)),
         ("var", (100, 5), ()),
-        ("std", (9, 1), (1, 5)),
         ("log_var", (33, 50), (50,)),
     ],
     ids=str,
