@@ -1,5 +1,6 @@
 """Timers: programs in turns, so that all see the same machine; and compilation."""
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,9 @@ def interleaved_seconds(
 ) -> dict[str, float]:
     """Returns the median seconds of one call of each program, timed in turns.
 
-    An untimed call precedes each timing: threads of the program before it, which may
-    still be spinning, are not to slow this one.
+    The order is shuffled anew in every round, and an untimed call precedes each timing:
+    threads of the program before it may still be spinning, and are not always to slow
+    the same one.
 
     Args:
       programs: argument-free functions, by name.
@@ -25,8 +27,10 @@ def interleaved_seconds(
       Seconds, by name.
     """
     seconds = {name: [] for name in programs}
+    rounds = random.Random(0)
     for _ in range(repeats):
-        for name, program in programs.items():
+        for name in rounds.sample(list(programs), len(programs)):
+            program = programs[name]
             jax.block_until_ready(program())
             start = time.perf_counter()
             for _ in range(calls):
