@@ -196,9 +196,13 @@ TABLE = (
         points(low=(-3.0, 0.0, 2.0, 1e3), high=(-2.5, 1.0, 50.0, 1050.0)),
         "uniform",
         1,
-        bad=(("high - low", {"low": 60.0, "high": 50.0}),),
+        bad=(
+            ("high - low", {"low": 60.0, "high": 50.0}),
+            ("high", {"high": np.nan}),
+            ("high", {"high": np.inf}),
+        ),
         low=REAL,
-        high=REAL,
+        high=">= low",
     ),
     elementwise(
         "log_normal",
