@@ -2,6 +2,7 @@
 
 from . import layers as layers
 from . import noise as noise
+from . import special as special
 from ._domains import validation as validation
 from .samplers import cauchy as cauchy
 from .samplers import cauchy_from_noise as cauchy_from_noise

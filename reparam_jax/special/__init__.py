@@ -1,0 +1,1 @@
+"""Deterministic functions JAX lacks: pathwise derivatives of draws, and their CDFs."""
