@@ -1,4 +1,4 @@
-"""What all noise-first samplers share: checks, the noise, the map, bad elements."""
+"""What all elementwise samplers share: checks, the noise, the map, bad elements."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -18,19 +18,21 @@ MAKE_POSITIVE = (
 
 
 class Family(NamedTuple):
-    """A family of laws, as an elementwise map of one kind of base noise.
+    """A family of laws, as an elementwise map of one kind of base noise, or of a key.
 
     Args:
       name: the public name of the sampler; ``{name}_from_noise`` is its twin's.
-      noise: a function of the room ``noise``.
-      transform: ``(noise, *parameters) -> draws``, elementwise in plain ``lax``, whose
-        derivatives are those of the draws.
+      noise: a function of the room ``noise``, or ``None`` where no map of one kind of
+        noise exists: the family then has no twin.
+      transform: ``(noise, *parameters) -> draws``, elementwise, whose derivatives are
+        those of the draws. Without noise, it takes the key in its place. The draws may
+        be several arrays.
       constraints: ``(*parameters) -> name -> Parameter``: what must hold, by the name
         to report. The first ones are the parameters themselves.
     """
 
     name: str
-    noise: Callable[..., jax.Array]
+    noise: Callable[..., jax.Array] | None
     transform: Callable[..., jax.Array]
     constraints: Callable[..., Mapping[str, Parameter]]
 
@@ -103,8 +105,17 @@ def _draw(family, key, values, shape, dtype):
     compute_dtype = _checks.noise_dtype(dtype)
     values = _spread(shape, compute_dtype, values)
     sharding = jax.typeof(functools.reduce(lax.add, values)).sharding
+    if family.noise is None:
+        values = [_laid_out(x, sharding) for x in values]
+        return _transform(family, key, values, dtype)
     noise = family.noise(key, shape, compute_dtype, out_sharding=sharding)
     return _transform(family, noise, values, dtype)
+
+
+def _laid_out(value, sharding):
+    return (
+        jax.sharding.reshard(value, sharding) if sharding.mesh.explicit_axes else value
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
@@ -119,9 +130,12 @@ def _spread(shape, dtype, values):
 
 def _transform(family, noise, values, dtype):
     valid = [domain.holds(x) for x, domain, _ in family.constraints(*values).values()]
-    draws = family.transform(noise, *values)
-    draws = _domains.poison(draws, functools.reduce(lax.bitwise_and, valid))
-    return lax.convert_element_type(draws, dtype)
+    valid = functools.reduce(lax.bitwise_and, valid)
+
+    def finish(draws):
+        return lax.convert_element_type(_domains.poison(draws, valid), dtype)
+
+    return jax.tree.map(finish, family.transform(noise, *values))
 
 
 def location_scale(noise: jax.Array, loc: jax.Array, scale: jax.Array) -> jax.Array:
@@ -145,3 +159,14 @@ def scale_and_concentration(
     """Returns the constraints of a scale and a concentration."""
     positive = Parameter(concentration, POSITIVE, MAKE_POSITIVE)
     return scale_alone(scale) | {"concentration": positive}
+
+
+def concentration_and_rate(
+    concentration: ArrayLike, rate: ArrayLike
+) -> dict[str, Parameter]:
+    """Returns the constraints of a concentration and a rate."""
+    values = {"concentration": concentration, "rate": rate}
+    return {
+        name: Parameter(value, POSITIVE, MAKE_POSITIVE)
+        for name, value in values.items()
+    }
