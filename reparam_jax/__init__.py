@@ -32,6 +32,7 @@ from .samplers import pareto as pareto
 from .samplers import pareto_from_noise as pareto_from_noise
 from .samplers import rayleigh as rayleigh
 from .samplers import rayleigh_from_noise as rayleigh_from_noise
+from .samplers import student_t as student_t
 from .samplers import uniform as uniform
 from .samplers import uniform_from_noise as uniform_from_noise
 from .samplers import weibull as weibull

@@ -121,6 +121,15 @@ def result_shape(
     return shape
 
 
+def check_event(function: str, shape: tuple[int, ...], event_ndim: int) -> None:
+    """Refuses a result without the axes of one draw."""
+    if len(shape) < event_ndim:
+        raise ValueError(
+            f"`{function}` needs a last axis of components, got a result of shape "
+            f"{shape}."
+        )
+
+
 def _broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     try:
         return jnp.broadcast_shapes(shape, target) == target

@@ -29,8 +29,11 @@ def copies_of_inverse_erf(text):
     return text.count("log-plus-one(")
 
 
-def collectives(text):
-    return [name for name in COLLECTIVES if name in text]
+def collectives(text, besides=()):
+    """The collectives of a program, but for those with a result of these types."""
+    found = re.findall(rf"= (\S+) ({'|'.join(COLLECTIVES)})(?:-start)?\(", text)
+    assert len(found) >= sum(f" {name}(" in text for name in COLLECTIVES)
+    return [f"{name} {result}" for result, name in found if result not in besides]
 
 
 def shapes(text, dtype):

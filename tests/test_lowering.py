@@ -14,6 +14,7 @@ from flax import nnx
 import reparam_jax as rj
 from tests.hlo import CIPHER
 from tests.samplers.table import TABLE
+from tests.special.table import TABLE as FUNCTIONS
 from tests.ulps import ulps
 
 PLATFORMS = ("cuda", "tpu")
@@ -94,10 +95,25 @@ def noises():
     }
 
 
+def special_functions():
+    def case(function):
+        def evaluate(parameters, key):
+            del key
+            return function(parameters)
+
+        arguments = {
+            name: jnp.full(SHAPE, value) for name, value in function.arguments.items()
+        }
+        return evaluate, arguments
+
+    return {f"special.{function.name}": [case(function)] for function in FUNCTIONS}
+
+
 # For each public name: what to lower. `validation` switches Python code, not programs.
 CASES = {
     **samplers(),
     **noises(),
+    **special_functions(),
     "validation": [],
     "layers.Sample": [layer(rj.layers.Sample, MEAN, VAR)],
     "layers.GaussianHead": [layer(gaussian_head, MEAN)],
@@ -106,6 +122,8 @@ CASES = {
 
 
 def draws_nothing(name):
+    if name.startswith("special."):
+        return True
     return name.endswith("_from_noise") or name == "layers.GaussianHead"
 
 

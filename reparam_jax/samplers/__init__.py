@@ -28,6 +28,7 @@ from ._pareto import pareto as pareto
 from ._pareto import pareto_from_noise as pareto_from_noise
 from ._rayleigh import rayleigh as rayleigh
 from ._rayleigh import rayleigh_from_noise as rayleigh_from_noise
+from ._student_t import student_t as student_t
 from ._uniform import uniform as uniform
 from ._uniform import uniform_from_noise as uniform_from_noise
 from ._weibull import weibull as weibull

@@ -29,12 +29,15 @@ class Family(NamedTuple):
         be several arrays.
       constraints: ``(*parameters) -> name -> Parameter``: what must hold, by the name
         to report. The first ones are the parameters themselves.
+      event_ndim: how many of the last axes make up one draw; a bad parameter makes all
+        of it NaN.
     """
 
     name: str
     noise: Callable[..., jax.Array] | None
     transform: Callable[..., jax.Array]
     constraints: Callable[..., Mapping[str, Parameter]]
+    event_ndim: int = 0
 
 
 def draw(
@@ -61,6 +64,7 @@ def draw(
     parameters = _checks.check_real(function, **parameters)
     dtype = _checks.result_dtype(function, dtype, **parameters)
     shape = _checks.result_shape(function, shape, **parameters)
+    _checks.check_event(function, shape, family.event_ndim)
     values = _check_values(function, family, dtype, parameters)
     return _draw(family, key, values, shape, dtype)
 
@@ -131,6 +135,10 @@ def _spread(shape, dtype, values):
 def _transform(family, noise, values, dtype):
     valid = [domain.holds(x) for x, domain, _ in family.constraints(*values).values()]
     valid = functools.reduce(lax.bitwise_and, valid)
+    if family.event_ndim:
+        axes = tuple(range(-family.event_ndim, 0))
+        whole = jnp.all(valid, axes, keepdims=True)
+        valid = jnp.broadcast_to(whole, valid.shape)
 
     def finish(draws):
         return lax.convert_element_type(_domains.poison(draws, valid), dtype)
@@ -165,8 +173,24 @@ def concentration_and_rate(
     concentration: ArrayLike, rate: ArrayLike
 ) -> dict[str, Parameter]:
     """Returns the constraints of a concentration and a rate."""
-    values = {"concentration": concentration, "rate": rate}
+    return all_positive(concentration=concentration, rate=rate)
+
+
+def two_concentrations(
+    concentration1: ArrayLike, concentration0: ArrayLike
+) -> dict[str, Parameter]:
+    """Returns the constraints of the concentrations of a beta variable."""
+    return all_positive(concentration1=concentration1, concentration0=concentration0)
+
+
+def concentration_alone(concentration: ArrayLike) -> dict[str, Parameter]:
+    """Returns the constraint of a concentration."""
+    return all_positive(concentration=concentration)
+
+
+def all_positive(**parameters: ArrayLike) -> dict[str, Parameter]:
+    """Returns the constraints of parameters that are all positive."""
     return {
         name: Parameter(value, POSITIVE, MAKE_POSITIVE)
-        for name, value in values.items()
+        for name, value in parameters.items()
     }

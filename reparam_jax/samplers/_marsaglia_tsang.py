@@ -38,8 +38,10 @@ def gamma_parts(
     boosted = jnp.where(below_one, concentration + 1, concentration)
     propose_key, exponent_key = jax.random.split(key)
     factor = first_accepted(_proposals(boosted), propose_key, like=boosted)
-    exponent = _like(concentration, noise.exponential, exponent_key) / concentration
-    return factor, jnp.where(below_one, exponent, 0)
+    exponential = _like(concentration, noise.exponential, exponent_key)
+    # Times the reciprocal, into which XLA turns some divisions and not others: the
+    # exponential function would magnify the difference.
+    return factor, jnp.where(below_one, exponential * (1 / concentration), 0)
 
 
 # With d = a - 1/3, normal x and y = x / (3 sqrt(d)), the candidate is d (1 + y)^3, kept

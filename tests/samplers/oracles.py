@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
+import scipy.stats
 
 
 class Oracle(NamedTuple):
@@ -16,12 +17,15 @@ class Oracle(NamedTuple):
         draws, at their place in the law, when one parameter moves in a direction.
       event_shape: of one draw.
       noise_shape: of the base noise of one draw.
+      moved: ``(draws, parameters, others)`` to draws at the same place in the law of
+        other parameters, for samplers that map no noise of one kind.
     """
 
     uniforms: Callable[..., np.ndarray]
     tangent: Callable[..., np.ndarray]
     event_shape: tuple[int, ...] = ()
     noise_shape: tuple[int, ...] = ()
+    moved: Callable[..., np.ndarray] | None = None
 
 
 class Uniform:
@@ -62,6 +66,47 @@ class Kumaraswamy:
         return self.a * self.b * x ** (self.a - 1) * (1 - x**self.a) ** (self.b - 1)
 
 
+class Log:
+    """The law of the logarithm of a positive variable."""
+
+    def __init__(self, law):
+        self.law = law
+
+    def cdf(self, x):
+        return self.law.cdf(np.exp(x))
+
+    def sf(self, x):
+        return self.law.sf(np.exp(x))
+
+    def pdf(self, x):
+        return np.exp(x) * self.law.pdf(np.exp(x))
+
+    def ppf(self, u):
+        return np.log(self.law.ppf(u))
+
+    def isf(self, u):
+        return np.log(self.law.isf(u))
+
+
+class LogOfComplement(Log):
+    """The law of ``log(1 - x)``."""
+
+    def cdf(self, x):
+        return self.law.sf(-np.expm1(x))
+
+    def sf(self, x):
+        return self.law.cdf(-np.expm1(x))
+
+    def pdf(self, x):
+        return np.exp(x) * self.law.pdf(-np.expm1(x))
+
+    def ppf(self, u):
+        return np.log1p(-self.law.isf(u))
+
+    def isf(self, u):
+        return np.log1p(-self.law.ppf(u))
+
+
 def central_difference(function, step):
     """The derivative of ``function`` at 0, to fourth order in ``step``."""
     near = function(step) - function(-step)
@@ -94,7 +139,18 @@ def one_dimensional(law: Callable[..., Any]) -> Oracle:
         slope = central_difference(moved, 1e-4) / size
         return -direction * slope / here.pdf(draws)
 
-    return Oracle(uniforms, tangent)
+    def moved(draws, parameters, others):
+        here, there = law(**parameters), law(**others)
+        lower_tail, upper_tail = here.cdf(draws), here.sf(draws)
+        upper = lower_tail > 0.5
+        draws = np.where(upper, there.isf(upper_tail), there.ppf(lower_tail))
+        # One step of Newton's method: SciPy's CDFs keep more digits than its inverses.
+        excess = np.where(
+            upper, upper_tail - there.sf(draws), there.cdf(draws) - lower_tail
+        )
+        return draws - excess / there.pdf(draws)
+
+    return Oracle(uniforms, tangent, moved=moved)
 
 
 def linear(form: str, factor_of: Callable, dim: int) -> Oracle:
@@ -140,3 +196,33 @@ def low_rank(dim: int, rank: int) -> Oracle:
         return direction * noise[..., rank:] / (2 * np.sqrt(parameters["diagonal"]))
 
     return Oracle(uniforms, tangent, (dim,), (rank + dim,))
+
+
+def dirichlet(dim: int, is_log: bool) -> Oracle:
+    """Of Dirichlet variables: each component is a beta variable.
+
+    When one concentration moves, its component moves as that beta variable does, and
+    the others shrink in proportion (Jankowiak and Obermeyer 2018, section 5.3).
+    """
+    beta = scipy.stats.beta
+
+    def components(draws):
+        return np.exp(draws) if is_log else draws
+
+    def uniforms(draws, parameters):
+        a = np.asarray(parameters["concentration"])
+        return beta.cdf(components(draws), a, a.sum(-1, keepdims=True) - a)
+
+    def tangent(draws, noise, parameters, name, direction):
+        x, a = components(draws), parameters[name]
+        b = a.sum(-1, keepdims=True) - a
+
+        def place(step):
+            return beta.cdf(x, a * (1 + step), b)
+
+        slope = -central_difference(place, 1e-4) / a / beta.pdf(x, a, b)
+        moved = slope * direction / (1 - x)
+        log_dot = moved / x - moved.sum(-1, keepdims=True)
+        return log_dot if is_log else x * log_dot
+
+    return Oracle(uniforms, tangent, (dim,))

@@ -39,12 +39,14 @@ class Row:
       domains: what each parameter may be, by name.
       grid: points to test at, from one end of the ordinary domain to the other.
       oracle: the law and the implicit gradient, independent of this library.
-      noise: name of the base noise that ``{name}_from_noise`` takes, or ``None``.
+      noise: name of the base noise that ``{name}_from_noise`` takes, or ``None`` where
+        the sampler has no such twin.
       bad: parameters outside the domain, by the name that the error reports.
       ulps: largest relative error of float32 gradients, in units of the last place.
       gradients: promises by parameter, where they differ from ``Gradient()``.
       arguments: turns the parameters into keyword arguments.
       shown: the call, for the README.
+      output: which one is tested of several results: "[0]" or "[1]".
     """
 
     name: str
@@ -57,20 +59,23 @@ class Row:
     gradients: Mapping[str, Gradient] = dataclasses.field(default_factory=dict)
     arguments: Callable[[Mapping], Mapping] = dict
     shown: str = ""
+    output: str = ""
 
     @property
     def title(self) -> str:
-        return f"{self.name}({', '.join(self.domains)})"
+        return f"{self.name}({', '.join(self.domains)}){self.output}"
 
     def gradient(self, parameter: str) -> Gradient:
         return self.gradients.get(parameter, Gradient())
 
     def draw(self, key, parameters, **options):
-        return getattr(rj, self.name)(key, **self.arguments(parameters), **options)
+        result = getattr(rj, self.name)(key, **self.arguments(parameters), **options)
+        return result[OUTPUTS[self.output]] if self.output else result
 
     def from_noise(self, noise, parameters, **options):
         sampler = getattr(rj, f"{self.name}_from_noise")
-        return sampler(noise, **self.arguments(parameters), **options)
+        result = sampler(noise, **self.arguments(parameters), **options)
+        return result[OUTPUTS[self.output]] if self.output else result
 
     def spread(self, batch: tuple[int, ...], dtype=np.float32) -> dict[str, np.ndarray]:
         """The points of the grid in turn, one for each element of a batch."""
@@ -81,6 +86,7 @@ class Row:
         }
 
 
+OUTPUTS = {"[0]": 0, "[1]": 1}
 REAL, NON_NEGATIVE, POSITIVE = "real", ">= 0", "> 0"
 BAD_VALUES = {REAL: (np.nan, np.inf), NON_NEGATIVE: (-1.0, np.nan), POSITIVE: (0.0, -2)}
 
@@ -108,6 +114,34 @@ LOCS, SCALES = (-3.0, 0.0, 2.0, 1e3), (0.01, 1.0, 5.0, 3e3)
 LOCATION_SCALE = points(loc=LOCS, scale=SCALES)
 SCALE_ALONE = points(scale=(1e-6, 0.7, 20.0, 1e6))
 SHAPES = points(scale=(0.5, 2.0, 30.0, 1.0), concentration=(0.4, 1.0, 3.0, 50.0))
+
+
+IMPLICIT = Gradient("implicit", order=2)
+
+
+def implicit(name, law, grid, ulps, pathwise=(), output="", **domains) -> Row:
+    """A row of a sampler whose gradients are implicit, but for some parameters."""
+    row = elementwise(name, law, grid, None, ulps, **domains)
+    gradients = {name: IMPLICIT for name in domains if name not in pathwise}
+    return dataclasses.replace(row, gradients=gradients, output=output)
+
+
+def dirichlet(name):
+    concentrations = ((0.3, 2.0, 1.0), (5.0, 0.5, 3.0), (1.0, 1.0, 30.0), (90, 4, 7))
+    return Row(
+        name,
+        {"concentration": POSITIVE},
+        points(concentration=tuple(map(np.array, concentrations))),
+        oracles.dirichlet(DIM, is_log=name == "log_dirichlet"),
+        None,
+        ulps=64,
+        bad=tuple(
+            ("concentration", {"concentration": np.array([1.0, bad, 2.0])})
+            for bad in BAD_VALUES[POSITIVE]
+        ),
+        gradients={"concentration": IMPLICIT},
+        shown=f"{name}(key, concentration)",
+    )
 
 
 def location_scale(name, law, noise, ulps=1):
@@ -174,6 +208,15 @@ LOW_RANK = Row(
     arguments=lambda p: {"mean": p["mean"], "low_rank": (p["factor"], p["diagonal"])},
     shown="multivariate_normal(key, mean, low_rank=(factor, diagonal))",
 )
+
+BETAS = points(
+    concentration1=(0.3, 2.0, 30.0, 1.0), concentration0=(0.4, 5.0, 3.0, 200.0)
+)
+
+
+def scipy_beta(concentration1, concentration0):
+    return scipy.stats.beta(concentration1, concentration0)
+
 
 TABLE = (
     normal("var", np.sqrt, tuple(STDS**2), NON_NEGATIVE),
@@ -290,6 +333,20 @@ TABLE = (
         INDEFINITE,
     ),
     LOW_RANK,
+    implicit(
+        "student_t",
+        scipy.stats.t,
+        points(
+            df=(0.7, 2.0, 9.0, 300.0),
+            loc=(-3.0, 0.0, 2.0, 10.0),
+            scale=(0.3, 1.0, 5.0, 30.0),
+        ),
+        64,
+        pathwise=("loc", "scale"),
+        df=POSITIVE,
+        loc=REAL,
+        scale=NON_NEGATIVE,
+    ),
 )
 
 
