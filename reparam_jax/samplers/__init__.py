@@ -1,19 +1,27 @@
 """Samplers: a key and parameters in, draws out, each with its exact gradient."""
 
+from ._beta import beta as beta
 from ._cauchy import cauchy as cauchy
 from ._cauchy import cauchy_from_noise as cauchy_from_noise
+from ._chi2 import chi2 as chi2
+from ._dirichlet import dirichlet as dirichlet
 from ._exponential import exponential as exponential
 from ._exponential import exponential_from_noise as exponential_from_noise
+from ._gamma import gamma as gamma
 from ._gumbel import gumbel as gumbel
 from ._gumbel import gumbel_from_noise as gumbel_from_noise
 from ._half_cauchy import half_cauchy as half_cauchy
 from ._half_cauchy import half_cauchy_from_noise as half_cauchy_from_noise
 from ._half_normal import half_normal as half_normal
 from ._half_normal import half_normal_from_noise as half_normal_from_noise
+from ._inverse_gamma import inverse_gamma as inverse_gamma
 from ._kumaraswamy import kumaraswamy as kumaraswamy
 from ._kumaraswamy import kumaraswamy_from_noise as kumaraswamy_from_noise
 from ._laplace import laplace as laplace
 from ._laplace import laplace_from_noise as laplace_from_noise
+from ._log_beta import log_beta as log_beta
+from ._log_dirichlet import log_dirichlet as log_dirichlet
+from ._log_gamma import log_gamma as log_gamma
 from ._log_normal import log_normal as log_normal
 from ._log_normal import log_normal_from_noise as log_normal_from_noise
 from ._logistic import logistic as logistic

@@ -39,9 +39,10 @@ def gamma_parts(
     propose_key, exponent_key = jax.random.split(key)
     factor = first_accepted(_proposals(boosted), propose_key, like=boosted)
     exponential = _like(concentration, noise.exponential, exponent_key)
-    # Times the reciprocal, into which XLA turns some divisions and not others: the
-    # exponential function would magnify the difference.
-    return factor, jnp.where(below_one, exponential * (1 / concentration), 0)
+    # Times the reciprocal, into which XLA turns some divisions and not others, and
+    # rounded before anything is added: an exponential would magnify the difference.
+    exponent = jnp.where(below_one, exponential * (1 / concentration), 0)
+    return lax.optimization_barrier((factor, exponent))
 
 
 # With d = a - 1/3, normal x and y = x / (3 sqrt(d)), the candidate is d (1 + y)^3, kept

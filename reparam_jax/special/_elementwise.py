@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,3 +90,16 @@ def elementwise(kernel: Kernel) -> Kernel:
         return value, total
 
     return with_rule
+
+
+# XLA would compute the parts again for each of their uses. Tangents pass: some are
+# constants, which the barrier cannot transpose beside others.
+@jax.custom_jvp
+def hold(values: Any) -> Any:
+    """Makes each of the arrays one value of the compiled program."""
+    return lax.optimization_barrier(values)
+
+
+@hold.defjvp
+def _hold_jvp(primals, tangents):
+    return hold(*primals), tangents[0]

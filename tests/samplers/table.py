@@ -116,6 +116,9 @@ SCALE_ALONE = points(scale=(1e-6, 0.7, 20.0, 1e6))
 SHAPES = points(scale=(0.5, 2.0, 30.0, 1.0), concentration=(0.4, 1.0, 3.0, 50.0))
 
 
+# The oracle sees draws next to 1 rounded, the sampler has their logits: what the kernel
+# can do, the rows of the logarithms show.
+ROUNDED_NEXT_TO_ONE = 4096
 IMPLICIT = Gradient("implicit", order=2)
 
 
@@ -134,7 +137,7 @@ def dirichlet(name):
         points(concentration=tuple(map(np.array, concentrations))),
         oracles.dirichlet(DIM, is_log=name == "log_dirichlet"),
         None,
-        ulps=64,
+        ulps=64 if name == "log_dirichlet" else ROUNDED_NEXT_TO_ONE,
         bad=tuple(
             ("concentration", {"concentration": np.array([1.0, bad, 2.0])})
             for bad in BAD_VALUES[POSITIVE]
@@ -334,6 +337,70 @@ TABLE = (
     ),
     LOW_RANK,
     implicit(
+        "gamma",
+        lambda concentration, rate: scipy.stats.gamma(concentration, scale=1 / rate),
+        points(concentration=(0.3, 1.0, 7.0, 300.0), rate=(1e-3, 1.0, 5.0, 30.0)),
+        32,
+        pathwise=("rate",),
+        concentration=POSITIVE,
+        rate=POSITIVE,
+    ),
+    implicit(
+        "log_gamma",
+        lambda concentration, rate: oracles.Log(
+            scipy.stats.gamma(concentration, scale=1 / rate)
+        ),
+        points(concentration=(0.02, 1.0, 7.0, 300.0), rate=(1e-3, 1.0, 5.0, 30.0)),
+        32,
+        pathwise=("rate",),
+        concentration=POSITIVE,
+        rate=POSITIVE,
+    ),
+    implicit(
+        "inverse_gamma",
+        lambda concentration, rate: scipy.stats.invgamma(concentration, scale=rate),
+        points(concentration=(0.3, 1.0, 7.0, 300.0), rate=(1e-3, 1.0, 5.0, 30.0)),
+        32,
+        pathwise=("rate",),
+        concentration=POSITIVE,
+        rate=POSITIVE,
+    ),
+    implicit(
+        "beta",
+        scipy_beta,
+        BETAS,
+        ROUNDED_NEXT_TO_ONE,
+        concentration1=POSITIVE,
+        concentration0=POSITIVE,
+    ),
+    implicit(
+        "log_beta",
+        lambda **parameters: oracles.Log(scipy_beta(**parameters)),
+        BETAS,
+        64,
+        output="[0]",
+        concentration1=POSITIVE,
+        concentration0=POSITIVE,
+    ),
+    implicit(
+        "log_beta",
+        lambda **parameters: oracles.LogOfComplement(scipy_beta(**parameters)),
+        BETAS,
+        64,
+        output="[1]",
+        concentration1=POSITIVE,
+        concentration0=POSITIVE,
+    ),
+    dirichlet("dirichlet"),
+    dirichlet("log_dirichlet"),
+    implicit(
+        "chi2",
+        scipy.stats.chi2,
+        points(df=(0.5, 1.0, 12.0, 900.0)),
+        32,
+        df=POSITIVE,
+    ),
+    implicit(
         "student_t",
         scipy.stats.t,
         points(
@@ -362,7 +429,7 @@ def as_markdown() -> str:
         noise = f"`{row.noise}`" if row.noise else "none"
         promise = "; ".join(promises)
         lines.append(f"| `rj.{row.shown}` | {domains} | {noise} | {promise} |")
-    return "\n".join(lines)
+    return "\n".join(dict.fromkeys(lines))  # once for all outputs of a sampler
 
 
 if __name__ == "__main__":

@@ -32,7 +32,27 @@ class Function(NamedTuple):
         return jnp.stack(results, -1)
 
 
+CONCENTRATION = {"concentration": 2.5}
+BETA = {"concentration1": 2.5, "concentration0": 0.7}
+NOT_POSITIVE = {"concentration": -1.0}
+BETA_OUTSIDE = {"concentration1": 0.0, "concentration0": -1.0}
+
 TABLE = (
+    Function("betainc", BETA | {"x": 0.3}, BETA_OUTSIDE | {"x": 1.5}),
+    Function("beta_pathwise_grad", BETA | {"x": 0.3}, BETA_OUTSIDE | {"x": 1.5}),
+    Function(
+        "log_beta_pathwise_grad", BETA | {"log_x": -0.4}, BETA_OUTSIDE | {"log_x": 0.5}
+    ),
+    Function("gammainc", CONCENTRATION | {"z": 1.3}, NOT_POSITIVE | {"z": -1.0}),
+    Function("gammaincc", CONCENTRATION | {"z": 1.3}, NOT_POSITIVE | {"z": -1.0}),
+    Function(
+        "gamma_pathwise_grad", CONCENTRATION | {"z": 1.3}, NOT_POSITIVE | {"z": -1.0}
+    ),
+    Function(
+        "log_gamma_pathwise_grad",
+        CONCENTRATION | {"log_z": -0.7},
+        NOT_POSITIVE | {"log_z": float("nan")},
+    ),
     Function("student_t_cdf", {"df": 3.0, "t": 0.8}, {"df": 0.0, "t": float("nan")}),
     Function(
         "student_t_pathwise_grad", {"df": 3.0, "t": 0.8}, {"df": 0.0, "t": float("nan")}

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reparam_jax.special._elementwise import elementwise, evaluate
+from reparam_jax.special._elementwise import elementwise, evaluate, hold
 
 
 @elementwise
@@ -71,3 +71,16 @@ def test_arguments_broadcast_and_promote():
         assert sine.dtype == jnp.float64
     with pytest.raises(ValueError, match=r"`special\.test` cannot broadcast"):
         call(np.ones(2), np.ones(3))
+
+
+def test_held_values_keep_their_derivatives():
+    def held(x):
+        first, second = hold((jnp.sin(x), jnp.float32(2)))
+        return first * second
+
+    for derive in (jax.grad, lambda f: lambda x: jax.jvp(f, (x,), (1.0,))[1]):
+        slope, curve = derive(held), derive(derive(held))
+        np.testing.assert_allclose(slope(0.3), 2 * np.cos(0.3), rtol=1e-6)
+        np.testing.assert_allclose(curve(0.3), -2 * np.sin(0.3), rtol=1e-6)
+    text = jax.jit(held).lower(0.3).as_text()
+    assert "optimization_barrier" in text
