@@ -18,7 +18,9 @@ from .samplers import half_cauchy as half_cauchy
 from .samplers import half_cauchy_from_noise as half_cauchy_from_noise
 from .samplers import half_normal as half_normal
 from .samplers import half_normal_from_noise as half_normal_from_noise
+from .samplers import implicit_sampler as implicit_sampler
 from .samplers import inverse_gamma as inverse_gamma
+from .samplers import inverse_gaussian as inverse_gaussian
 from .samplers import kumaraswamy as kumaraswamy
 from .samplers import kumaraswamy_from_noise as kumaraswamy_from_noise
 from .samplers import laplace as laplace
@@ -30,6 +32,7 @@ from .samplers import log_normal as log_normal
 from .samplers import log_normal_from_noise as log_normal_from_noise
 from .samplers import logistic as logistic
 from .samplers import logistic_from_noise as logistic_from_noise
+from .samplers import mixture as mixture
 from .samplers import multivariate_normal as multivariate_normal
 from .samplers import (
     multivariate_normal_from_noise as multivariate_normal_from_noise,
@@ -41,6 +44,8 @@ from .samplers import pareto_from_noise as pareto_from_noise
 from .samplers import rayleigh as rayleigh
 from .samplers import rayleigh_from_noise as rayleigh_from_noise
 from .samplers import student_t as student_t
+from .samplers import tanh_normal as tanh_normal
+from .samplers import tanh_normal_from_noise as tanh_normal_from_noise
 from .samplers import uniform as uniform
 from .samplers import uniform_from_noise as uniform_from_noise
 from .samplers import weibull as weibull

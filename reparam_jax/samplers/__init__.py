@@ -14,7 +14,9 @@ from ._half_cauchy import half_cauchy as half_cauchy
 from ._half_cauchy import half_cauchy_from_noise as half_cauchy_from_noise
 from ._half_normal import half_normal as half_normal
 from ._half_normal import half_normal_from_noise as half_normal_from_noise
+from ._implicit_sampler import implicit_sampler as implicit_sampler
 from ._inverse_gamma import inverse_gamma as inverse_gamma
+from ._inverse_gaussian import inverse_gaussian as inverse_gaussian
 from ._kumaraswamy import kumaraswamy as kumaraswamy
 from ._kumaraswamy import kumaraswamy_from_noise as kumaraswamy_from_noise
 from ._laplace import laplace as laplace
@@ -26,6 +28,7 @@ from ._log_normal import log_normal as log_normal
 from ._log_normal import log_normal_from_noise as log_normal_from_noise
 from ._logistic import logistic as logistic
 from ._logistic import logistic_from_noise as logistic_from_noise
+from ._mixture import mixture as mixture
 from ._multivariate_normal import multivariate_normal as multivariate_normal
 from ._multivariate_normal import (
     multivariate_normal_from_noise as multivariate_normal_from_noise,
@@ -37,6 +40,8 @@ from ._pareto import pareto_from_noise as pareto_from_noise
 from ._rayleigh import rayleigh as rayleigh
 from ._rayleigh import rayleigh_from_noise as rayleigh_from_noise
 from ._student_t import student_t as student_t
+from ._tanh_normal import tanh_normal as tanh_normal
+from ._tanh_normal import tanh_normal_from_noise as tanh_normal_from_noise
 from ._uniform import uniform as uniform
 from ._uniform import uniform_from_noise as uniform_from_noise
 from ._weibull import weibull as weibull

@@ -84,9 +84,9 @@ def normal(
       >>> float(jax.grad(loss)(mean).sum())
       384.0
     """
-    scale_name, scale = _only_one("normal", var=var, std=std, log_var=log_var)
+    scale_name, scale = only_one("normal", var=var, std=std, log_var=log_var)
     parameters = {"mean": mean, scale_name: scale}
-    family = _FAMILIES[scale_name]
+    family = FAMILIES[scale_name]
     return _family.draw(family, key, parameters, shape, dtype)
 
 
@@ -130,15 +130,16 @@ def normal_from_noise(
       >>> float(rj.normal_from_noise(-1.5, 2.0, std=3.0))
       -2.5
     """
-    scale_name, scale = _only_one(
-        "normal_from_noise", var=var, std=std, log_var=log_var
-    )
+    scale_name, scale = only_one("normal_from_noise", var=var, std=std, log_var=log_var)
     parameters = {"mean": mean, scale_name: scale}
-    family = _FAMILIES[scale_name]
+    family = FAMILIES[scale_name]
     return _family.from_noise(family, noise, parameters, dtype)
 
 
-def _only_one(function, **scales):
+def only_one(
+    function: str, **scales: jax.typing.ArrayLike | None
+) -> tuple[str, jax.typing.ArrayLike]:
+    """Returns the name and value of the one scale that is given."""
     given = {name: scale for name, scale in scales.items() if scale is not None}
     if len(given) != 1:
         raise TypeError(
@@ -176,7 +177,7 @@ def _make_family(scale_name, std_of, domain, way_out):
     )
 
 
-_FAMILIES = {
+FAMILIES = {
     "var": _make_family("var", sqrt, NON_NEGATIVE, _WAY_OUT),
     "std": _make_family("std", lambda std: std, NON_NEGATIVE, _WAY_OUT),
     "log_var": _make_family("log_var", _std_of_log_var, _FINITE_WHEN_EXPONENTIATED, ""),

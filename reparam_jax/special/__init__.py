@@ -5,6 +5,9 @@ from ._betainc import betainc as betainc
 from ._gamma import gamma_pathwise_grad as gamma_pathwise_grad
 from ._gammainc import gammainc as gammainc
 from ._gammainc import gammaincc as gammaincc
+from ._inverse_gaussian import (
+    inverse_gaussian_pathwise_grad as inverse_gaussian_pathwise_grad,
+)
 from ._log_beta import log_beta_pathwise_grad as log_beta_pathwise_grad
 from ._log_gamma import log_gamma_pathwise_grad as log_gamma_pathwise_grad
 from ._student_t import student_t_cdf as student_t_cdf

@@ -107,6 +107,60 @@ class LogOfComplement(Log):
         return np.log1p(-self.law.ppf(u))
 
 
+class TanhNormal:
+    """The law of tanh of a normal variable."""
+
+    def __init__(self, mean, std):
+        self.law = scipy.stats.norm(mean, std)
+
+    def cdf(self, x):
+        return self.law.cdf(np.arctanh(x))
+
+    def sf(self, x):
+        return self.law.sf(np.arctanh(x))
+
+    def pdf(self, x):
+        return self.law.pdf(np.arctanh(x)) / (1 - x**2)
+
+    def ppf(self, u):
+        return np.tanh(self.law.ppf(u))
+
+
+class Mixture:
+    """The law of one of two normals, by the logit of the first."""
+
+    def __init__(self, logits, mean):
+        weight = scipy.special.expit(logits)
+        self.parts = (
+            (weight, scipy.stats.norm(mean, 1)),
+            (1 - weight, scipy.stats.norm(mean + 3, 0.5)),
+        )
+
+    def cdf(self, x):
+        return sum(weight * law.cdf(x) for weight, law in self.parts)
+
+    def sf(self, x):
+        return sum(weight * law.sf(x) for weight, law in self.parts)
+
+    def pdf(self, x):
+        return sum(weight * law.pdf(x) for weight, law in self.parts)
+
+    def ppf(self, u):
+        return self.inverse(lambda x: self.cdf(x) < u, u)
+
+    def isf(self, u):
+        return self.inverse(lambda x: self.sf(x) > u, u)
+
+    def inverse(self, is_below, u):
+        low, high = (law.mean() + 0 * u for _, law in self.parts)
+        low, high = low - 12, high + 12
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = is_below(middle)
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return (low + high) / 2
+
+
 def central_difference(function, step):
     """The derivative of ``function`` at 0, to fourth order in ``step``."""
     near = function(step) - function(-step)

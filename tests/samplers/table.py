@@ -8,6 +8,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import jax.scipy.stats
 import numpy as np
 import scipy.stats
 
@@ -221,6 +224,115 @@ def scipy_beta(concentration1, concentration0):
     return scipy.stats.beta(concentration1, concentration0)
 
 
+def tanh_normal():
+    row = elementwise(
+        "tanh_normal",
+        lambda mean, var: oracles.TanhNormal(mean, np.sqrt(var)),
+        points(mean=(-1.0, 0.1, 0.5, 2.0), var=(0.5, 1.0, 0.01, 0.25)),
+        "normal",
+        16,
+        mean=REAL,
+        var=NON_NEGATIVE,
+    )
+    return dataclasses.replace(row, output="[0]")
+
+
+# Functions of no row, as a caller has them.
+norm = jax.scipy.stats.norm
+
+
+def two_normals(parameters):
+    """The arguments of a mixture of two normals."""
+    logits, mean = (jnp.asarray(x) for x in parameters.values())
+    logits = jnp.stack([logits, 0 * logits], -1)
+    loc = jnp.stack([mean, mean + 3], -1)
+    scale = jnp.asarray([1, 0.5], loc.dtype)
+
+    def evaluated(function):
+        def at(z):
+            lead = (1,) * (z.ndim - loc.ndim)
+            wide = loc.reshape(lead + loc.shape)
+            return function(z, wide, scale.reshape((1,) * (z.ndim - 1) + (2,)))
+
+        return at
+
+    def tails(z, loc, scale):
+        upper = z > jnp.mean(loc, -1, keepdims=True)
+        return jnp.where(upper, -norm.sf(z, loc, scale), norm.cdf(z, loc, scale))
+
+    return {
+        "logits": logits,
+        "sample_components": lambda key, shape: rj.normal(
+            key, loc, std=scale, shape=shape
+        ),
+        "cdf": evaluated(tails),
+        "logpdf": evaluated(norm.logpdf),
+    }
+
+
+def mixture():
+    row = implicit(
+        "mixture",
+        oracles.Mixture,
+        points(logits=(-1.0, 0.3, 2.0, 0.0), mean=(-4.0, 0.5, 2.0, 10.0)),
+        256,
+        logits=REAL,
+        mean=REAL,
+    )
+    bad = (("logits", {"logits": np.nan}), ("logits", {"logits": np.inf}))
+    return dataclasses.replace(
+        row,
+        domains={"logits": "real or -inf", "mean": "and all others of the components"},
+        bad=bad,
+        arguments=two_normals,
+        shown="mixture(key, logits, sample_components, cdf, logpdf)",
+    )
+
+
+def upper_or_lower(z, mean):
+    logistic = jax.scipy.stats.logistic
+    return jnp.where(z > mean, -logistic.sf(z, mean), logistic.cdf(z, mean))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MadeRow(Row):
+    """A sampler that ``rj.implicit_sampler`` makes of the logistic law."""
+
+    made = staticmethod(
+        rj.implicit_sampler(
+            lambda key, mean, shape: (
+                mean
+                + rj.noise.logistic(
+                    key, shape, mean.dtype, out_sharding=jax.typeof(mean).sharding
+                )
+            ),
+            upper_or_lower,
+            jax.scipy.stats.logistic.logpdf,
+        )
+    )
+
+    def draw(self, key, parameters, **options):
+        return self.made(key, *parameters.values(), **options)
+
+
+def implicit_sampler():
+    row = implicit(
+        "implicit_sampler",
+        scipy.stats.logistic,
+        points(mean=LOCS),
+        32,
+        mean=REAL,
+    )
+    fields = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    fields |= {
+        "oracle": oracles.one_dimensional(lambda mean: scipy.stats.logistic(mean)),
+        "domains": {"mean": "and all others of the law"},
+        "bad": (("mean", {"mean": np.nan}),),
+        "shown": "implicit_sampler(sample_fn, cdf, logpdf)(key, *params)",
+    }
+    return MadeRow(**fields)
+
+
 TABLE = (
     normal("var", np.sqrt, tuple(STDS**2), NON_NEGATIVE),
     normal("std", np.asarray, SCALES, NON_NEGATIVE),
@@ -414,6 +526,19 @@ TABLE = (
         loc=REAL,
         scale=NON_NEGATIVE,
     ),
+    implicit(
+        "inverse_gaussian",
+        lambda mean, shape_parameter: scipy.stats.invgauss(
+            mean / shape_parameter, scale=shape_parameter
+        ),
+        points(mean=(0.2, 1.0, 5.0, 30.0), shape_parameter=(0.6, 1.0, 90.0, 5e3)),
+        64,
+        mean=POSITIVE,
+        shape_parameter=POSITIVE,
+    ),
+    tanh_normal(),
+    mixture(),
+    implicit_sampler(),
 )
 
 

@@ -53,6 +53,11 @@ TABLE = (
         CONCENTRATION | {"log_z": -0.7},
         NOT_POSITIVE | {"log_z": float("nan")},
     ),
+    Function(
+        "inverse_gaussian_pathwise_grad",
+        {"mean": 2.0, "shape_parameter": 8.0, "z": 1.3},
+        {"mean": 0.0, "shape_parameter": -1.0, "z": float("nan")},
+    ),
     Function("student_t_cdf", {"df": 3.0, "t": 0.8}, {"df": 0.0, "t": float("nan")}),
     Function(
         "student_t_pathwise_grad", {"df": 3.0, "t": 0.8}, {"df": 0.0, "t": float("nan")}
