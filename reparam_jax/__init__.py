@@ -46,8 +46,13 @@ from .samplers import rayleigh_from_noise as rayleigh_from_noise
 from .samplers import student_t as student_t
 from .samplers import tanh_normal as tanh_normal
 from .samplers import tanh_normal_from_noise as tanh_normal_from_noise
+from .samplers import truncated_normal as truncated_normal
+from .samplers import (
+    truncated_normal_from_noise as truncated_normal_from_noise,
+)
 from .samplers import uniform as uniform
 from .samplers import uniform_from_noise as uniform_from_noise
+from .samplers import von_mises as von_mises
 from .samplers import weibull as weibull
 from .samplers import weibull_from_noise as weibull_from_noise
 

@@ -81,9 +81,19 @@ def _positive(value):
     return jax.lax.bitwise_and(jax.lax.is_finite(value), jax.lax.gt(value, zero))
 
 
+def _not_nan(value):
+    return jax.lax.eq(value, value)
+
+
+def _positive_or_infinite(value):
+    return jax.lax.gt(value, jax.lax.full_like(value, 0))
+
+
 FINITE = Domain(jax.lax.is_finite, "finite")
+NOT_NAN = Domain(_not_nan, "a number or infinite")
 NON_NEGATIVE = Domain(_non_negative, "finite and non-negative")
 POSITIVE = Domain(_positive, "finite and positive")
+POSITIVE_OR_INFINITE = Domain(_positive_or_infinite, "positive")
 
 
 def _is_positive_definite(matrix):

@@ -42,7 +42,12 @@ from ._rayleigh import rayleigh_from_noise as rayleigh_from_noise
 from ._student_t import student_t as student_t
 from ._tanh_normal import tanh_normal as tanh_normal
 from ._tanh_normal import tanh_normal_from_noise as tanh_normal_from_noise
+from ._truncated_normal import truncated_normal as truncated_normal
+from ._truncated_normal import (
+    truncated_normal_from_noise as truncated_normal_from_noise,
+)
 from ._uniform import uniform as uniform
 from ._uniform import uniform_from_noise as uniform_from_noise
+from ._von_mises import von_mises as von_mises
 from ._weibull import weibull as weibull
 from ._weibull import weibull_from_noise as weibull_from_noise

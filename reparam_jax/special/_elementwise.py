@@ -11,7 +11,8 @@ from jax.typing import ArrayLike
 
 from reparam_jax import _checks, _domains
 
-Kernel = Callable[..., jax.Array | tuple[jax.Array, ...]]
+# From arrays to an array or a tuple of them; callers know which.
+Kernel = Callable[..., Any]
 
 
 def evaluate(
@@ -19,7 +20,7 @@ def evaluate(
     kernel: Kernel,
     holds: Callable[..., jax.Array],
     **arguments: ArrayLike,
-) -> jax.Array | tuple[jax.Array, ...]:
+) -> Any:
     """Evaluates a kernel on arguments as callers pass them.
 
     Args:

@@ -434,6 +434,29 @@ TABLE = (
         concentration1=POSITIVE,
         concentration0=POSITIVE,
     ),
+    elementwise(
+        "truncated_normal",
+        lambda loc, scale, low, high: scipy.stats.truncnorm(
+            (low - loc) / scale, (high - loc) / scale, loc, scale
+        ),
+        points(
+            loc=(-3.0, 0.0, 2.0, 1e3),
+            scale=(0.5, 1.0, 5.0, 3e3),
+            low=(-2.5, -1.0, -8.0, -2e3),
+            high=(-1.0, 2.0, 4.0, 500.0),
+        ),
+        "logistic",
+        500,
+        bad=(
+            ("high - low", {"low": 5.0, "high": 4.0}),
+            ("low", {"low": np.nan}),
+            ("high", {"high": np.nan}),
+        ),
+        loc=REAL,
+        scale=POSITIVE,
+        low="< high, or -inf",
+        high="> low, or inf",
+    ),
     multivariate_normal(
         "covariance", np.linalg.cholesky, COVARIANCES, "positive definite", INDEFINITE
     ),
@@ -511,6 +534,15 @@ TABLE = (
         points(df=(0.5, 1.0, 12.0, 900.0)),
         32,
         df=POSITIVE,
+    ),
+    implicit(
+        "von_mises",
+        oracles.VonMises,
+        points(loc=(-1.0, 0.7, 1.5, -2.0), concentration=(0.4, 2.0, 9.0, 40.0)),
+        64,
+        pathwise=("loc",),
+        loc=REAL,
+        concentration=NON_NEGATIVE,
     ),
     implicit(
         "student_t",

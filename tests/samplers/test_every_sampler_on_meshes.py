@@ -64,12 +64,16 @@ def test_eight_devices_draw_what_one_draws_without_a_collective(row, kind):
     assert hlo.collectives(program.as_text(), besides) == []
     assert draws.sharding.is_equivalent_to(over_rows(draws), draws.ndim)
     scale = scale_of(row, parameters, expected)
-    assert ulps(np.asarray(draws), expected, scale) <= 1
+    # The arctangent of a von Mises draw is rounded, and then doubled.
+    most = 2 if row.name == "von_mises" else 1
+    assert ulps(np.asarray(draws), expected, scale) <= most
     for name, slope in slopes.items():
         assert slope.sharding.is_equivalent_to(over_rows(slope), slope.ndim)
+        # A draw off by its last place has slopes off as by rounding.
+        most = max(1e-6, row.ulps * 2**-24)
         size = np.abs(expected_slopes[name])
         floor = 0.1 * np.max(size) * (row.noise is None)
-        assert np.all(np.abs(slope - expected_slopes[name]) <= 2e-6 * (size + floor))
+        assert np.all(np.abs(slope - expected_slopes[name]) <= most * (size + floor))
 
 
 @every_row

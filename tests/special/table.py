@@ -37,6 +37,9 @@ BETA = {"concentration1": 2.5, "concentration0": 0.7}
 NOT_POSITIVE = {"concentration": -1.0}
 BETA_OUTSIDE = {"concentration1": 0.0, "concentration0": -1.0}
 
+NAN = float("nan")
+VON_MISES_OUTSIDE = {"concentration": -1.0, "x": 3.2}
+
 TABLE = (
     Function("betainc", BETA | {"x": 0.3}, BETA_OUTSIDE | {"x": 1.5}),
     Function("beta_pathwise_grad", BETA | {"x": 0.3}, BETA_OUTSIDE | {"x": 1.5}),
@@ -57,6 +60,16 @@ TABLE = (
         "inverse_gaussian_pathwise_grad",
         {"mean": 2.0, "shape_parameter": 8.0, "z": 1.3},
         {"mean": 0.0, "shape_parameter": -1.0, "z": float("nan")},
+    ),
+    Function("erfcx", {"x": 0.7}, {"x": NAN}),
+    Function(
+        "truncated_normal_pathwise_grad",
+        {"low": 0.3, "high": 2.0, "z": 0.9},
+        {"low": 1.5, "high": 0.7, "z": NAN},
+    ),
+    Function("von_mises_cdf", {"concentration": 3.0, "x": 0.8}, VON_MISES_OUTSIDE),
+    Function(
+        "von_mises_pathwise_grad", {"concentration": 3.0, "x": 0.8}, VON_MISES_OUTSIDE
     ),
     Function("student_t_cdf", {"df": 3.0, "t": 0.8}, {"df": 0.0, "t": float("nan")}),
     Function(
