@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,11 @@ from jax import random
 
 import reparam_jax as rj
 
-OURS = "reparam_jax"
+from ._shapes import OURS, SHAPES
+
 OPTIONAL = ("numpyro", "torch")
+# Only the nightly build imports on current JAX; its JAX side needs no TensorFlow.
+TFP = "tensorflow_probability"
 DRAW, GRADIENT = "draw", "draw and gradient"
 FORWARD, BACKWARD = "forward", "forward and backward"
 
@@ -123,8 +126,8 @@ LAWS: Mapping[str, Law] = {
 
 
 def existing() -> list[str]:
-    """Returns the names of :data:`LAWS` that the library has samplers for."""
-    return [name for name in LAWS if hasattr(rj, name)]
+    """Returns the names of laws that the library has samplers for."""
+    return [name for name in (*LAWS, *SHAPES) if hasattr(rj, name)]
 
 
 def check(sampler: str) -> None:
@@ -147,9 +150,15 @@ def installed(library: str) -> bool:
     return importlib.util.find_spec(library) is not None
 
 
-def missing() -> list[str]:
-    """Returns the names of the peers that are not installed."""
-    return [library for library in OPTIONAL if not installed(library)]
+def libraries(samplers: Sequence[str] = ()) -> tuple[str, ...]:
+    """Returns the names of the libraries that are peers of some samplers."""
+    has_shapes = any(sampler in SHAPES for sampler in samplers)
+    return (*OPTIONAL, *[TFP] * has_shapes)
+
+
+def missing(samplers: Sequence[str] = ()) -> list[str]:
+    """Returns the names of the peers of some samplers that are not installed."""
+    return [library for library in libraries(samplers) if not installed(library)]
 
 
 def jax_draws(sampler: str) -> dict[str, Callable[..., jax.Array]]:
@@ -186,7 +195,7 @@ def draw_programs(sampler: str, job: str, size: int) -> Programs:
     parameters = [np.full(size, value, np.float32) for value in law.values]
     programs: Programs = {}
     for peer, draw in jax_draws(sampler).items():
-        program = jax.jit({DRAW: draw, GRADIENT: _with_gradient(draw)}[job])
+        program = jax.jit({DRAW: draw, GRADIENT: with_gradient(draw)}[job])
         arguments = map(jnp.asarray, parameters)
         programs[peer] = functools.partial(program, random.key(0), *arguments)
     if distribution := _distribution("torch", law):
@@ -225,7 +234,7 @@ def network_programs(job: str, size: int) -> Programs:
         ("jax, convolution alone", lambda _, mean: mean, (mean,)),
     ):
         program = _jax_network(draw)
-        program = jax.jit({FORWARD: program, BACKWARD: _with_gradient(program)}[job])
+        program = jax.jit({FORWARD: program, BACKWARD: with_gradient(program)}[job])
         arguments = map(jnp.asarray, (kernel, *inputs))
         programs[peer] = functools.partial(program, random.key(0), *arguments)
     if installed("torch"):
@@ -250,7 +259,9 @@ def _distribution(library, law):
     return getattr(module, law.distribution, None)
 
 
-def _with_gradient(draw):
+def with_gradient(draw: Callable[..., jax.Array]) -> Callable:
+    """Returns the sum of a draw's squares, with its gradients for all parameters."""
+
     def loss(parameters, key):
         return jnp.sum(jnp.square(draw(key, *parameters)))
 

@@ -1,8 +1,12 @@
 """How fast are the samplers? `jax.random`, NumPyro and torch, interleaved in one run.
 
 python -m experiments.benchmark normal network
+python -m experiments.benchmark gamma beta dirichlet von_mises
 
-Peers that are not installed are named and skipped; the extra `bench` installs torch.
+Laws with concentrations are timed over those, beside TFP too (the nightly build; the
+stable one does not import on current JAX), and their gradients compared: with the exact
+ones draw by draw, in their mean, and by their variance. Peers that are not installed
+are named and skipped; the extra `bench` installs torch.
 """
 
 import dataclasses
@@ -15,25 +19,17 @@ import platform
 import shlex
 import statistics
 import sys
+from collections.abc import Sequence
 
 import jax
-import numpy as np
 import tyro
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from . import _peers, _runs, _timing
-from ._peers import BACKWARD, DRAW, FORWARD, GRADIENT, OURS
-
-NETWORK = "network"
-COLORS = {
-    OURS: "#1b6ca8",
-    "jax.random": "#e08a1e",
-    "numpyro": "#4d9221",
-    "torch": "#c2185b",
-}
+from . import _accuracy, _layout, _peers, _runs, _shape_peers, _shapes, _timing
+from ._layout import ERROR, NETWORK, VARIANCE
+from ._peers import BACKWARD, DRAW, FORWARD, GRADIENT
+from ._shapes import OURS, SHAPES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +46,16 @@ class Config:
     """Draws in the program whose compilation is timed."""
     compile_lengths: tuple[int, ...] = (64, 1024, 4096)
     """Lengths of those draws."""
+    concentrations: tuple[float, ...] = (0.01, 0.1, 1, 10, 100, 1e3, 1e4)
+    """Of gamma, beta and the like; and one array from 1e-3 to 1e6, log-uniformly."""
+    concentration_exponent: int = 20
+    """Elements of those arrays, as a power of two."""
+    concentration_repeats: int = 5
+    """Timings of each program on those arrays; their median counts."""
+    error_draws: int = 512
+    """Draws at each concentration whose gradients are compared with exact ones."""
+    variance_draws: int = 2**16
+    """Draws at each concentration for the variance of a gradient."""
     network_size: int = 300
     """Height and width of the network's input, of 16 channels."""
     out: pathlib.Path = pathlib.Path("runs/benchmark")
@@ -64,7 +70,9 @@ def run(config: Config) -> list[dict]:
 
     Returns:
       Rows with ``sampler``, ``job``, ``elements`` and, by peer, ``times`` in ``unit``
-      (``ns`` are per element) and their ``ratios`` to ours (above 1: ours is faster).
+      (``ns`` are per element) and their ``ratios`` to ours (above 1: ours is faster);
+      with the ``case`` of a law with concentrations, whose further rows hold what
+      ``_accuracy`` returns.
 
     Raises:
       UnknownSamplerError: the library has no such sampler.
@@ -74,7 +82,11 @@ def run(config: Config) -> list[dict]:
     rows = []
     for timer in track(list(_timers(samplers, config)), "timing", transient=True):
         rows.append(timer())
-        summary = {"setting": setting(), "missing": _peers.missing(), "rows": rows}
+        summary = {
+            "setting": setting(samplers),
+            "missing": _peers.missing(samplers),
+            "rows": rows,
+        }
         _runs.write_json(config.out / "summary.json", summary)
     return rows
 
@@ -94,11 +106,56 @@ def _timers(samplers, config):
             for job in (FORWARD, BACKWARD):
                 yield functools.partial(_time_network, job, config)
             continue
+        if sampler in SHAPES:
+            yield from _shape_timers(sampler, config)
+            continue
         for job in (DRAW, GRADIENT):
             for exponent in config.exponents:
                 yield functools.partial(_time_draw, sampler, job, 2**exponent, config)
         for length in config.compile_lengths:
             yield functools.partial(_time_compilation, sampler, length, config)
+
+
+def _shape_timers(sampler, config):
+    cases = (*config.concentrations, None)
+    for job in (DRAW, GRADIENT):
+        for case in cases:
+            yield functools.partial(_time_shape, sampler, job, case, config)
+    for case in cases:
+        yield functools.partial(_compare_errors, sampler, case, config)
+    for case in config.concentrations:
+        yield functools.partial(_compare_variances, sampler, case, config)
+
+
+def _time_shape(sampler, job, case, config):
+    size = 2**config.concentration_exponent
+    concentrations = _shapes.concentrations(case, size)
+    programs = _shape_peers.draw_programs(sampler, job, concentrations)
+    seconds = _timing.interleaved_seconds(programs, config.concentration_repeats, 1)
+    row = _row(sampler, job, size, "ns", seconds, 1e9 / size)
+    return row | {"case": _case(case)}
+
+
+def _compare_errors(sampler, case, config):
+    concentrations = _shapes.concentrations(case, config.error_draws)
+    errors, not_finite = _accuracy.gradient_errors(sampler, concentrations)
+    return {
+        "sampler": sampler,
+        "job": ERROR,
+        "case": _case(case),
+        "errors": errors,
+        "not_finite": not_finite,
+    }
+
+
+def _compare_variances(sampler, case, config):
+    found = _accuracy.gradient_variances(sampler, case, config.variance_draws)
+    job = f"{VARIANCE}, {SHAPES[sampler].words}"
+    return {"sampler": sampler, "job": job, "case": _case(case)} | found
+
+
+def _case(concentration):
+    return "mixed" if concentration is None else f"{concentration:g}"
 
 
 def _time_draw(sampler, job, size, config):
@@ -141,17 +198,30 @@ def _row(sampler, job, elements, unit, seconds, scale):
     }
 
 
-def setting() -> str:
-    """Describes versions, processor and threads, in one line."""
-    libraries = ("jax", *filter(_peers.installed, _peers.OPTIONAL))
-    parts = [f"{name} {importlib.metadata.version(name)}" for name in libraries]
-    if "torch" in libraries:
-        threads = importlib.import_module("torch").get_num_threads()
-        parts[-1] += f" (eager, on CPU, {threads} threads)"
+def setting(samplers: Sequence[str] = ()) -> str:
+    """Describes versions, processor and threads, in one line.
+
+    Args:
+      samplers: what is timed.
+
+    Returns:
+      The line.
+    """
+    libraries = ("jax", *filter(_peers.installed, _peers.libraries(samplers)))
+    parts = [_version(name) for name in libraries]
     parts += [f"jax on {jax.default_backend()}", f"{os.cpu_count()} cores of {_cpu()}"]
     variables = ("XLA_FLAGS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     parts += [f"{name}={os.environ[name]}" for name in variables if name in os.environ]
     return ", ".join([*parts, "float32"])
+
+
+def _version(library):
+    packages = importlib.metadata.packages_distributions().get(library, [library])
+    text = f"{packages[0]} {importlib.metadata.version(packages[0])}"
+    if library == "torch":
+        threads = importlib.import_module("torch").get_num_threads()
+        text += f" (eager, on CPU, {threads} threads)"
+    return text
 
 
 def _cpu():
@@ -159,79 +229,6 @@ def _cpu():
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = (line.split(":")[1].strip() for line in lines if "model name" in line)
     return next(names, platform.processor())
-
-
-def lay_out(rows: list[dict]) -> dict[str, list[list[str]]]:
-    """Lays the rows of :func:`run` out as text.
-
-    Args:
-      rows: from :func:`run`.
-
-    Returns:
-      By sampler, a table of cells, its header first. Beside a time, in brackets, is its
-      ratio to ours; a dash stands for a peer that is not there.
-    """
-    tables = {}
-    for row in rows:
-        peers = row["times"] if row["sampler"] == NETWORK else COLORS
-        header = ["job", "elements", *peers]
-        job, elements = f"{row['job']}, {row['unit']}", _power(row["elements"])
-        cells = [job, elements, *(_cell(row, peer) for peer in peers)]
-        tables.setdefault(row["sampler"], [header]).append(cells)
-    return tables
-
-
-def _power(count):
-    exponent = count.bit_length() - 1
-    return f"2^{exponent}" if count == 2**exponent else str(count)
-
-
-def _cell(row, peer):
-    if peer not in row["times"]:
-        return "-"
-    time = _three_digits(row["times"][peer])
-    return time if peer == OURS else f"{time} ({_three_digits(row['ratios'][peer])})"
-
-
-def _three_digits(value):
-    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
-
-
-def report(rows: list[dict]) -> list[Table]:
-    """Makes a table of each sampler's rows, for the console.
-
-    Args:
-      rows: from :func:`run`.
-
-    Returns:
-      Rich tables.
-    """
-    tables = []
-    for sampler, (header, *lines) in lay_out(rows).items():
-        table = Table(title=sampler)
-        for column in header:
-            table.add_column(column, justify="left" if column == "job" else "right")
-        for line in lines:
-            table.add_row(*line)
-        tables.append(table)
-    return tables
-
-
-def markdown(rows: list[dict]) -> str:
-    """Writes each sampler's rows as a Markdown table.
-
-    Args:
-      rows: from :func:`run`.
-
-    Returns:
-      The tables, each beneath its sampler's name.
-    """
-    texts = []
-    for sampler, (header, *lines) in lay_out(rows).items():
-        rule = ["---", *["--:"] * (len(header) - 1)]
-        table = ["| " + " | ".join(line) + " |" for line in (header, rule, *lines)]
-        texts += [f"`{sampler}`", "\n".join(table)]
-    return "\n\n".join(texts) + "\n"
 
 
 def legend(config: Config) -> list[str]:
@@ -243,73 +240,35 @@ def legend(config: Config) -> list[str]:
     Returns:
       Sentences.
     """
+    samplers = _chosen(config.samplers)
     sentences = [
-        f"{setting()}, medians of {config.repeats}, all peers in turns.",
+        f"{setting(samplers)}, medians of {config.repeats}, all peers in turns.",
         f"In brackets: the time over {OURS}'s; above 1, {OURS} is faster.",
         "ns are per element. A dash: no such distribution, or nothing to compile.",
     ]
-    if missing := _peers.missing():
+    if any(sampler in SHAPES for sampler in samplers):
+        sentences += _shape_legend(config)
+    if missing := _peers.missing(samplers):
         sentences.append(f"Not installed, so not timed: {', '.join(missing)}.")
     return sentences
 
 
-def plot(rows: list[dict], path: pathlib.Path) -> None:
-    """Draws time per element against elements, and the times of the network as bars.
-
-    Args:
-      rows: from :func:`run`.
-      path: of the picture.
-    """
-    rows = [row for row in rows if not row["job"].startswith("compile")]
-    samplers = list(dict.fromkeys(row["sampler"] for row in rows))
-    figure = Figure(figsize=(11, 3.6 * len(samplers)), layout="constrained")
-    grid = figure.subplots(len(samplers), 2, squeeze=False)
-    for sampler, panels in zip(samplers, grid, strict=True):
-        mine = [row for row in rows if row["sampler"] == sampler]
-        jobs = list(dict.fromkeys(row["job"] for row in mine))
-        for job, axes in zip(jobs, panels, strict=True):
-            axes.set_title(f"{sampler}: {job}")
-            draw = _plot_bars if sampler == NETWORK else _plot_lines
-            draw(axes, [row for row in mine if row["job"] == job])
-    figure.savefig(path, dpi=150)
-
-
-def _plot_lines(axes, rows):
-    peers = [peer for peer in COLORS if peer in rows[0]["times"]]
-    for peer in peers:
-        elements = [row["elements"] for row in rows]
-        times = [row["times"][peer] for row in rows]
-        axes.plot(elements, times, marker=".", color=COLORS[peer])
-    axes.set_xscale("log", base=2)
-    axes.set(yscale="log", xlabel="elements", ylabel="ns per element")
-    axes.grid(alpha=0.3)
-    _label_ends(axes, {peer: rows[-1]["times"][peer] for peer in peers})
-
-
-def _label_ends(axes, ends):
-    low, high = np.log(axes.get_ylim())
-    place = -np.inf
-    for peer, value in sorted(ends.items(), key=lambda end: end[1]):
-        place = max((np.log(value) - low) / (high - low), place + 0.08)
-        axes.text(
-            1.02,
-            place,
-            peer,
-            color=COLORS[peer],
-            transform=axes.transAxes,
-            va="center",
-        )
-
-
-def _plot_bars(axes, rows):
-    (row,) = rows
-    names = [peer.replace(", ", "\n") for peer in row["times"]]
-    times = list(row["times"].values())
-    colors = [COLORS.get(peer, "#8c8c8c") for peer in row["times"]]
-    bars = axes.barh(names, times, color=colors)
-    axes.bar_label(bars, labels=map(_three_digits, times), padding=3)
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 1.2 * max(times)), xlabel=row["unit"])
+def _shape_legend(config):
+    return [
+        f"By concentration: 2^{config.concentration_exponent} elements, medians of "
+        f"{config.concentration_repeats}; both parameters of a beta are equal, a "
+        "Dirichlet has 4, a normal is truncated to [c, 2 c]; mixed: one array, "
+        "log-uniform from 1e-3 to 1e6.",
+        "A dash in a gradient: the peer has none for the shape (NumPyro's and torch's "
+        "von Mises say has_rsample=False), or, for its error, none that is a function "
+        "of the draw (it goes through auxiliary gammas or an approximate quantile).",
+        f"{ERROR}: the largest relative error over {config.error_draws} draws of each "
+        f"peer, against {OURS}.special in float64 at the same draws; in brackets, the "
+        "part of the gradients that is not finite.",
+        f"{VARIANCE}: of the estimate of the expectation's derivative, over {OURS}'s, "
+        f"from {config.variance_draws} draws; in brackets, where its mean is off by "
+        "more than 5 standard errors, by how much of the closed form.",
+    ]
 
 
 def main() -> None:
@@ -320,11 +279,13 @@ def main() -> None:
     except _peers.UnknownSamplerError as error:
         raise SystemExit(str(error)) from None
     command = shlex.join(["python", "-m", "experiments.benchmark", *sys.argv[1:]])
-    text = "\n\n".join([f"`{command}`", "\n".join(legend(config)), markdown(rows)])
+    text = "\n\n".join(
+        [f"`{command}`", "\n".join(legend(config)), _layout.markdown(rows)]
+    )
     (config.out / "benchmark.md").write_text(text)
-    plot(rows, config.out / "benchmark.png")
+    _layout.plot(rows, config.out / "benchmark.png")
     console = Console()
-    console.print(*legend(config), *report(rows), sep="\n")
+    console.print(*legend(config), *_layout.report(rows), sep="\n")
     console.print(f"the same in {config.out}/benchmark.md, with a figure beside it")
 
 

@@ -41,6 +41,7 @@ from .samplers import normal as normal
 from .samplers import normal_from_noise as normal_from_noise
 from .samplers import pareto as pareto
 from .samplers import pareto_from_noise as pareto_from_noise
+from .samplers import power_spherical as power_spherical
 from .samplers import rayleigh as rayleigh
 from .samplers import rayleigh_from_noise as rayleigh_from_noise
 from .samplers import student_t as student_t
@@ -53,6 +54,7 @@ from .samplers import (
 from .samplers import uniform as uniform
 from .samplers import uniform_from_noise as uniform_from_noise
 from .samplers import von_mises as von_mises
+from .samplers import von_mises_fisher as von_mises_fisher
 from .samplers import weibull as weibull
 from .samplers import weibull_from_noise as weibull_from_noise
 

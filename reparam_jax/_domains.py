@@ -113,6 +113,21 @@ POSITIVE_DEFINITE = Domain(
 )
 
 
+def _length(vector):
+    return jnp.sqrt(jnp.sum(vector * vector, axis=-1))
+
+
+# The elements of a unit vector rounded to bfloat16 are off by 1/512 of their size.
+UNIT_VECTOR = Domain(
+    lambda vector: jnp.abs(_length(vector) - 1) <= 1 / 256,
+    "of length 1",
+    things="vectors",
+    measure=_length,
+    measure_words="smallest length",
+    event_ndim=1,
+)
+
+
 class Parameter(NamedTuple):
     """A parameter to check: its value, its domain, and a sentence with a way out."""
 

@@ -41,3 +41,10 @@ def cholesky(matrix: jax.Array) -> jax.Array:
     """
     sharding = jax.typeof(matrix).sharding
     return place(jax.lax.linalg.cholesky, matrix, out_sharding=sharding)
+
+
+def laid_out(array: jax.Array, sharding: jax.sharding.NamedSharding) -> jax.Array:
+    """Returns an array with a sharding, where its mesh has explicit axes."""
+    if not sharding.mesh.explicit_axes:
+        return array
+    return jax.sharding.reshard(array, sharding)

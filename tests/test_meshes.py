@@ -30,3 +30,17 @@ def test_cholesky_keeps_the_layout_and_differentiates(kind):
 
 def test_place_calls_the_function_where_no_axis_is_explicit():
     assert _meshes.place(lambda x, y: x - y, 3, 2, out_sharding=None) == 1
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_arrays_are_laid_out_where_axes_are_explicit(kind):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    with jax.set_mesh(mesh):
+        array = jnp.zeros(8)
+        laid_out = _meshes.laid_out(
+            array, jax.typeof(jax.device_put(array, rows)).sharding
+        )
+    explicit = kind == AxisType.Explicit
+    assert laid_out.sharding.is_equivalent_to(rows, 1) is explicit
+    assert (laid_out is array) is not explicit

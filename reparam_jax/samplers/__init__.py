@@ -37,6 +37,7 @@ from ._normal import normal as normal
 from ._normal import normal_from_noise as normal_from_noise
 from ._pareto import pareto as pareto
 from ._pareto import pareto_from_noise as pareto_from_noise
+from ._power_spherical import power_spherical as power_spherical
 from ._rayleigh import rayleigh as rayleigh
 from ._rayleigh import rayleigh_from_noise as rayleigh_from_noise
 from ._student_t import student_t as student_t
@@ -49,5 +50,6 @@ from ._truncated_normal import (
 from ._uniform import uniform as uniform
 from ._uniform import uniform_from_noise as uniform_from_noise
 from ._von_mises import von_mises as von_mises
+from ._von_mises_fisher import von_mises_fisher as von_mises_fisher
 from ._weibull import weibull as weibull
 from ._weibull import weibull_from_noise as weibull_from_noise

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from reparam_jax import _checks, _domains
 from reparam_jax._domains import FINITE, NON_NEGATIVE, POSITIVE, Parameter
+from reparam_jax._meshes import laid_out
 
 MAKE_POSITIVE = (
     "Where it is the output of a network, make it positive with `jax.nn.softplus`."
@@ -35,7 +36,7 @@ class Family(NamedTuple):
 
     name: str
     noise: Callable[..., jax.Array] | None
-    transform: Callable[..., jax.Array]
+    transform: Callable[..., Any]
     constraints: Callable[..., Mapping[str, Parameter]]
     event_ndim: int = 0
 
@@ -46,7 +47,7 @@ def draw(
     parameters: Mapping[str, ArrayLike],
     shape: tuple[int, ...] | None,
     dtype: jax.typing.DTypeLike | None,
-) -> jax.Array:
+) -> Any:
     """Draws from a family.
 
     Args:
@@ -74,7 +75,7 @@ def from_noise(
     noise: ArrayLike,
     parameters: Mapping[str, ArrayLike],
     dtype: jax.typing.DTypeLike | None,
-) -> jax.Array:
+) -> Any:
     """Maps given base noise to draws from a family.
 
     Args:
@@ -110,16 +111,10 @@ def _draw(family, key, values, shape, dtype):
     values = _spread(shape, compute_dtype, values)
     sharding = jax.typeof(functools.reduce(lax.add, values)).sharding
     if family.noise is None:
-        values = [_laid_out(x, sharding) for x in values]
+        values = [laid_out(x, sharding) for x in values]
         return _transform(family, key, values, dtype)
     noise = family.noise(key, shape, compute_dtype, out_sharding=sharding)
     return _transform(family, noise, values, dtype)
-
-
-def _laid_out(value, sharding):
-    return (
-        jax.sharding.reshard(value, sharding) if sharding.mesh.explicit_axes else value
-    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))

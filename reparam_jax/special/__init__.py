@@ -18,3 +18,6 @@ from ._truncated_normal import (
 )
 from ._von_mises import von_mises_cdf as von_mises_cdf
 from ._von_mises import von_mises_pathwise_grad as von_mises_pathwise_grad
+from ._von_mises_fisher import (
+    von_mises_fisher_pathwise_grad as von_mises_fisher_pathwise_grad,
+)

@@ -323,3 +323,70 @@ def dirichlet(dim: int, is_log: bool) -> Oracle:
         return log_dot if is_log else x * log_dot
 
     return Oracle(uniforms, tangent, (dim,))
+
+
+def sphere(law_of_gap: Callable[..., Any]) -> Oracle:
+    """Of unit vectors in space around a mean, by the law of ``(1 - cos) / 2``.
+
+    A draw keeps its place while the mean turns: the one reflection takes it to a pole,
+    the other to the new mean.
+    """
+
+    def reflection(mean):
+        pole = np.where(mean[..., :1] < 0, 1.0, -1.0) * np.eye(3)[0]
+        normal = (mean - pole)[..., None]
+        square = np.sum(normal * normal, -2, keepdims=True)
+        return np.eye(3) - 2 * normal * np.swapaxes(normal, -1, -2) / square
+
+    def split(draws, parameters):
+        mean = parameters["mean_direction"]
+        mean = mean / np.linalg.norm(mean, axis=-1, keepdims=True)
+        cosine = np.sum(draws * mean, -1, keepdims=True)
+        across = draws - cosine * mean
+        sine = np.linalg.norm(across, axis=-1, keepdims=True)
+        gap = np.sum((draws - mean) ** 2, -1) / 4
+        return mean, cosine, sine, across / sine, gap
+
+    def uniforms(draws, parameters):
+        mean, _, _, across, gap = split(draws, parameters)
+        place = law_of_gap(parameters["concentration"]).cdf(gap)
+        flat = (reflection(mean) @ across[..., None])[..., 0]
+        turn = np.arctan2(flat[..., 1], flat[..., 2]) / (2 * np.pi) + 0.5
+        return np.stack([place, turn, (place + turn) % 1], -1)
+
+    def tangent(draws, noise, parameters, name, direction):
+        mean, cosine, sine, across, gap = split(draws, parameters)
+        if name == "mean_direction":
+            at_pole = reflection(mean) @ draws[..., None]
+
+            def turned(step):
+                moved = parameters[name] + step * direction
+                moved = moved / np.linalg.norm(moved, axis=-1, keepdims=True)
+                return (reflection(moved) @ at_pole)[..., 0]
+
+            return central_difference(turned, 1e-4)
+        concentration = parameters[name]
+
+        def place(step):
+            return law_of_gap(concentration * (1 + step)).cdf(gap)
+
+        density = law_of_gap(concentration).pdf(gap) * concentration
+        # Of the gap; that of the cosine is -2 of it, of the angle 2 / sin.
+        slope = -direction * central_difference(place, 1e-4) / density
+        angle_dot = 2 * slope[..., None] / sine
+        return angle_dot * (cosine * across - sine * mean)
+
+    return Oracle(uniforms, tangent, (3,))
+
+
+class TruncatedExponential:
+    """The law of ``(1 - cos) / 2`` of a von Mises-Fisher variable in space."""
+
+    def __init__(self, concentration):
+        self.rate = 2 * np.asarray(concentration)
+
+    def cdf(self, x):
+        return np.expm1(-self.rate * x) / np.expm1(-self.rate)
+
+    def pdf(self, x):
+        return -self.rate * np.exp(-self.rate * x) / np.expm1(-self.rate)

@@ -150,6 +150,27 @@ def dirichlet(name):
     )
 
 
+def on_the_sphere(name, law_of_gap, gradient):
+    means = np.random.default_rng(8).normal(size=(4, 3))
+    means /= np.linalg.norm(means, axis=-1, keepdims=True)
+    return Row(
+        name,
+        {"mean_direction": "of length 1", "concentration": NON_NEGATIVE},
+        points(mean_direction=tuple(means), concentration=(0.3, 2.0, 50.0, 7.0)),
+        oracles.sphere(law_of_gap),
+        None,
+        ulps=512,  # of each component, also where it crosses zero
+        bad=(
+            ("mean_direction", {"mean_direction": np.array([3.0, 0.0, 0.0])}),
+            ("mean_direction", {"mean_direction": np.array([0.0, np.nan, 1.0])}),
+            ("concentration", {"concentration": -1.0}),
+            ("concentration", {"concentration": np.nan}),
+        ),
+        gradients={"concentration": gradient},
+        shown=f"{name}(key, mean_direction, concentration)",
+    )
+
+
 def location_scale(name, law, noise, ulps=1):
     domains = {"loc": REAL, "scale": NON_NEGATIVE}
     return elementwise(name, law, LOCATION_SCALE, noise, ulps, **domains)
@@ -571,6 +592,12 @@ TABLE = (
     tanh_normal(),
     mixture(),
     implicit_sampler(),
+    on_the_sphere("von_mises_fisher", oracles.TruncatedExponential, IMPLICIT),
+    on_the_sphere(
+        "power_spherical",
+        lambda concentration: scipy.stats.beta(1, 1 + concentration),
+        IMPLICIT,
+    ),
 )
 
 

@@ -75,4 +75,10 @@ TABLE = (
     Function(
         "student_t_pathwise_grad", {"df": 3.0, "t": 0.8}, {"df": 0.0, "t": float("nan")}
     ),
+    Function(
+        "von_mises_fisher_pathwise_grad",
+        {"concentration": 2.0, "angle": 0.8},
+        {"concentration": -1.0, "angle": 3.5},
+        {"dimension": 3},
+    ),
 )

@@ -53,7 +53,10 @@ def test_eight_devices_with_explicit_axes_compute_what_one_does(function):
         placed = jax.device_put(arguments, rows)
         program = jax.jit(value_and_slopes(function)).lower(placed).compile()
         their_slopes, their_values = program(placed)
-    assert hlo.collectives(program.as_text()) == []
+    # JAX's own loops for these values ask whether all elements have converged.
+    loops = function.name in ("betainc", "gammainc", "gammaincc")
+    besides = ("pred[]",) if loops else ()
+    assert hlo.collectives(program.as_text(), besides) == []
     np.testing.assert_allclose(their_values, values, rtol=1e-5)
     for name, slope in their_slopes.items():
         assert slope.sharding.is_equivalent_to(rows, 2)
