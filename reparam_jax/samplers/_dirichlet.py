@@ -70,11 +70,14 @@ def dirichlet(
 def dirichlet_and_log(
     key: jax.Array, concentration: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Draws from the Dirichlet distribution, and the logarithms of the draws."""
+    """Draws from the Dirichlet distribution, and the logarithms of the draws.
+
+    Components lie along the first axis: CPUs take several draws at a time.
+    """
     factor, exponent = gamma_parts(key, concentration)
-    exponent = exponent - jnp.min(exponent, -1, keepdims=True)
+    exponent = exponent - jnp.min(exponent, 0, keepdims=True)
     weights = factor * jnp.exp(-exponent)
-    total = jnp.sum(weights, -1, keepdims=True)
+    total = jnp.sum(weights, 0, keepdims=True)
     log_x = jnp.log(factor / total) - exponent
     dominant, log_rest = _dominant_and_log_rest(log_x)
     return weights / total, jnp.where(dominant, jnp.log1p(-jnp.exp(log_rest)), log_x)
@@ -90,7 +93,7 @@ def dirichlet_and_log(
 def _dirichlet_and_log_jvp(primals, tangents):
     _, concentration = primals
     draws, log_draws = dirichlet_and_log(*primals)
-    if concentration.shape[-1] == 1:
+    if concentration.shape[0] == 1:
         nothing = 0 * tangents[1]
         return (draws, log_draws), (nothing, nothing)
     dominant, log_rest = _dominant_and_log_rest(log_draws)
@@ -99,8 +102,8 @@ def _dirichlet_and_log_jvp(primals, tangents):
     )
     logits_dot = slope * tangents[1]
     moved = jnp.where(dominant, 0, draws * logits_dot)
-    of_others = jnp.sum(moved, -1, keepdims=True)
-    of_dominant = jnp.sum(jnp.where(dominant, draws * logits_dot, 0), -1, keepdims=True)
+    of_others = jnp.sum(moved, 0, keepdims=True)
+    of_dominant = jnp.sum(jnp.where(dominant, draws * logits_dot, 0), 0, keepdims=True)
     kept = jnp.where(dominant, jnp.exp(log_rest) * logits_dot, logits_dot - of_dominant)
     log_draws_dot = kept - of_others
     return (draws, log_draws), (draws * log_draws_dot, log_draws_dot)
@@ -114,21 +117,27 @@ def _dominant_and_log_rest(log_x):
     """Whether each component is dominant, and ``log(1 - x)`` of each."""
     dominant = log_x > np.log(_DOMINANT)
     others = jnp.where(dominant, -jnp.inf, log_x)
-    log_others = jax.nn.logsumexp(others, -1, keepdims=True)
+    log_others = jax.nn.logsumexp(others, 0, keepdims=True)
     log_others = jnp.broadcast_to(log_others, log_x.shape)
     below = jnp.log1p(-jnp.exp(jnp.where(dominant, -1, log_x)))
     return dominant, jnp.where(dominant, log_others, below)
 
 
 def _sum_of_others(concentration):
-    total = jnp.sum(concentration, -1, keepdims=True)
+    total = jnp.sum(concentration, 0, keepdims=True)
     dominant = concentration > _DOMINANT * total
-    others = jnp.sum(jnp.where(dominant, 0, concentration), -1, keepdims=True)
+    others = jnp.sum(jnp.where(dominant, 0, concentration), 0, keepdims=True)
     return jnp.where(dominant, others, total - concentration)
 
 
+def draw_along_last_axis(key: jax.Array, concentration: jax.Array) -> list[jax.Array]:
+    """Draws as :func:`dirichlet_and_log`, but with components along the last axis."""
+    concentration = jnp.moveaxis(concentration, -1, 0)
+    return [jnp.moveaxis(x, 0, -1) for x in dirichlet_and_log(key, concentration)]
+
+
 def _draw(key, concentration):
-    return dirichlet_and_log(key, concentration)[0]
+    return draw_along_last_axis(key, concentration)[0]
 
 
 _FAMILY = _family.Family(

@@ -3,7 +3,7 @@
 import jax
 
 from . import _family
-from ._dirichlet import dirichlet_and_log
+from ._dirichlet import draw_along_last_axis
 
 
 def log_dirichlet(
@@ -57,7 +57,7 @@ def log_dirichlet(
 
 
 def _draw(key, concentration):
-    return dirichlet_and_log(key, concentration)[1]
+    return draw_along_last_axis(key, concentration)[1]
 
 
 _FAMILY = _family.Family(

@@ -15,32 +15,55 @@ from jax.experimental import checkify
 
 import reparam_jax as rj
 from tests import hlo
-from tests.samplers.table import TABLE
+from tests.samplers.table import KIN, TABLE
 from tests.ulps import ulps
 
 
-def case(row, *values, title=None):
+def case(row, *values, title=None, marks=()):
     """Tests of a row go to one worker, where they share what is compiled."""
-    group = pytest.mark.xdist_group(row.title)
-    return pytest.param(row, *values, id=title or row.title, marks=group)
+    marks = (pytest.mark.xdist_group(row.title), *marks)
+    return pytest.param(row, *values, id=title or row.title, marks=marks)
 
 
-every_row = pytest.mark.parametrize("row", [case(row) for row in TABLE])
-every_row_with_noise = pytest.mark.parametrize(
-    "row", [case(row) for row in TABLE if row.noise]
-)
-every_implicit_row = pytest.mark.parametrize(
-    "row", [case(row) for row in TABLE if not row.noise]
-)
-every_row_moved_along_its_law = pytest.mark.parametrize(
-    "row", [case(row) for row in TABLE if not row.noise and row.oracle.moved]
-)
+def rows(holds=lambda row: True):
+    return [row for row in TABLE if holds(row)]
+
+
+def with_noise(row):
+    return row.noise is not None
+
+
+def implicit(row):
+    return row.noise is None
+
+
+def moved_along_its_law(row):
+    return row.noise is None and row.oracle.moved is not None
+
+
+def every(holds=lambda row: True, *, programs=False):
+    """Parametrises by row; tests of programs are slow for the kin of other rows."""
+    return pytest.mark.parametrize(
+        "row",
+        [
+            case(row, marks=[pytest.mark.slow] * (programs and row.title in KIN))
+            for row in rows(holds)
+        ],
+    )
+
+
+every_row = every()
+every_program = every(programs=True)
 every_parameter_with_noise = pytest.mark.parametrize(
     ("row", "name"),
     [
-        case(row, name, title=f"{row.title}-{name}")
-        for row in TABLE
-        if row.noise
+        case(
+            row,
+            name,
+            title=f"{row.title}-{name}",
+            marks=[pytest.mark.slow] * (row.title in KIN),
+        )
+        for row in rows(with_noise)
         for name in row.domains
     ],
 )
@@ -120,7 +143,7 @@ def test_draws_follow_the_law(row, alpha):
     assert_law(row, np.float32, alpha)
 
 
-@every_implicit_row
+@every(implicit, programs=True)
 def test_float64_draws_follow_the_law(row, alpha):
     with jax.enable_x64(True):
         assert_law(row, np.float64, alpha)
@@ -145,7 +168,7 @@ def assert_law(row, dtype, alpha):
                 assert scipy.stats.binomtest(beyond, count, 1e-3).pvalue > level
 
 
-@every_row
+@every_program
 def test_short_dtypes_are_rounded_once_from_float32(row):
     parameters = {name: x.astype(jnp.bfloat16) for name, x in row.spread(BATCH).items()}
     draws = row.draw(key(), parameters)
@@ -188,7 +211,7 @@ def test_float64_gradients_are_the_implicit_ones(row):
         assert np.max(error[keep]) < 1e-6, name
 
 
-@every_row_with_noise
+@every(with_noise)
 def test_float32_gradients_are_those_of_float64(row):
     parameters = row.spread(BATCH)
     directions = directions_of(row, parameters)
@@ -211,7 +234,7 @@ def test_float32_gradients_are_those_of_float64(row):
         assert ulps(mine, truth, scale) <= row.ulps, (name, ulps(mine, truth, scale))
 
 
-@every_implicit_row
+@every(implicit)
 def test_float32_gradients_are_the_implicit_ones(row):
     parameters = row.spread(BATCH)
     directions = directions_of(row, parameters)
@@ -282,7 +305,7 @@ def test_promised_modes_and_orders_agree_and_others_raise(row, name):
                 assert error < 1e-6, (order, float(slope), truth)
 
 
-@every_row_moved_along_its_law
+@every(moved_along_its_law, programs=True)
 def test_implicit_derivatives_of_two_orders_follow_the_law_in_every_mode(row):
     """Against draws moved along the law, for all parameters at once."""
     with jax.enable_x64(True):
@@ -330,7 +353,7 @@ def test_implicit_derivatives_of_two_orders_follow_the_law_in_every_mode(row):
         assert abs(slope - second_truth) < 1e-5 * size, mode
 
 
-@every_row
+@every_program
 def test_reverse_mode_is_the_transpose_of_forward_mode(row):
     parameters = row.spread(BATCH)
     directions = directions_of(row, parameters)
@@ -366,7 +389,7 @@ def test_wrong_keys_are_named(row):
         row.draw(split(2), point)
 
 
-@every_row
+@every_program
 def test_a_second_use_of_a_key_raises(row):
     parameters = row.spread(BATCH)
 
@@ -378,7 +401,7 @@ def test_a_second_use_of_a_key_raises(row):
             use(parameters, key())
 
 
-@every_row
+@every_program
 def test_typed_and_legacy_keys_draw_the_same_and_rbg_keys_draw(row):
     parameters = row.spread(BATCH)
     draws = np.asarray(row.draw(key(), parameters))
@@ -388,7 +411,7 @@ def test_typed_and_legacy_keys_draw_the_same_and_rbg_keys_draw(row):
     assert np.all(np.isfinite(others))
 
 
-@every_row
+@every_program
 def test_shape_is_that_of_the_whole_result_and_noise_is_not_shared(row):
     point = {name: np.asarray(value, np.float32) for name, value in row.grid[1].items()}
     event = row.oracle.event_shape
@@ -408,7 +431,7 @@ def test_shape_is_that_of_the_whole_result_and_noise_is_not_shared(row):
         row.draw(key(), wrong, shape=(5, *event))
 
 
-@every_row_with_noise
+@every(with_noise)
 def test_a_draw_is_from_noise_of_that_noise(row):
     parameters = row.spread(BATCH)
     noise = getattr(rj.noise, row.noise)(key(), (*BATCH, *row.oracle.noise_shape))
@@ -417,7 +440,7 @@ def test_a_draw_is_from_noise_of_that_noise(row):
     assert ulps(actual, draws, scale_of(row, parameters, draws)) <= 1
 
 
-@every_row
+@every_program
 def test_eager_equals_jit_bit_for_bit(row):
     parameters = row.spread(BATCH)
     weights = weights_of(row)
@@ -435,7 +458,7 @@ def test_eager_equals_jit_bit_for_bit(row):
         chex.assert_trees_all_equal(eager, compiled)
 
 
-@every_row
+@every_program
 def test_vmap_and_scan_over_keys_draw_the_same(row):
     parameters = row.spread(BATCH)
     draw, _, pullback = jitted(row)
@@ -466,7 +489,7 @@ def test_vmap_and_scan_over_keys_draw_the_same(row):
         )
 
 
-@every_implicit_row
+@every(implicit, programs=True)
 def test_a_gradient_runs_the_cipher_as_often_as_the_draw(row):
     parameters = row.spread((16, 1024))
 
@@ -480,7 +503,7 @@ def test_a_gradient_runs_the_cipher_as_often_as_the_draw(row):
     assert gradient == draw >= 1
 
 
-@every_row_with_noise
+@every(with_noise, programs=True)
 def test_a_gradient_runs_the_cipher_once(row):
     parameters = row.spread((16, 1024))
 
@@ -548,7 +571,7 @@ def test_a_bad_value_raises_or_is_nan_exactly_there(row, reported, values):
             )
 
 
-@every_row
+@every_program
 def test_checkify_reports_a_bad_value_under_jit(row):
     reported, values = row.bad[0]
     good, bad = with_bad_point(row, values)
@@ -571,6 +594,12 @@ def test_every_sampler_has_a_row():
     listed = {row.name for row in TABLE}
     twins = {f"{row.name}_from_noise" for row in TABLE if row.noise}
     assert samplers == listed | twins
+
+
+def test_kin_are_rows_and_not_all_rows():
+    titles = {row.title for row in TABLE}
+    assert titles >= KIN
+    assert len(titles - KIN) >= 15
 
 
 def test_every_row_states_every_parameter():

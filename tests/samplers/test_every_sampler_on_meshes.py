@@ -12,7 +12,7 @@ from tests import hlo
 from tests.samplers.table import TABLE
 from tests.samplers.test_every_sampler import (
     BATCH,
-    every_row,
+    every_program,
     jitted,
     scale_of,
     weights_of,
@@ -45,7 +45,7 @@ def on_one_device(row):
     return jax.device_get(slopes), np.asarray(draw(parameters, key()))
 
 
-@every_row
+@every_program
 @pytest.mark.parametrize("kind", KINDS)
 def test_eight_devices_draw_what_one_draws_without_a_collective(row, kind):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(KINDS[kind],))
@@ -76,7 +76,7 @@ def test_eight_devices_draw_what_one_draws_without_a_collective(row, kind):
         assert np.all(np.abs(slope - expected_slopes[name]) <= most * (size + floor))
 
 
-@every_row
+@every_program
 def test_eager_calls_keep_the_sharding_of_their_parameters(row):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
     with jax.set_mesh(mesh):

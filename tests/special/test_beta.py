@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import reparam_jax as rj
 from reparam_jax.special import beta_pathwise_grad
@@ -101,41 +100,6 @@ def test_outside_the_domain_slopes_and_their_derivatives_are_nan():
         np.testing.assert_array_equal(np.isnan(slope), bad)
     for derivative in jax.jit(jax.grad(sums, (0, 1, 2)))(a, b, x):
         np.testing.assert_array_equal(np.isnan(derivative), bad)
-
-
-def test_shapes_broadcast_and_half_precision_is_rounded_once():
-    a, x = np.float16([[0.5], [3.0]]), np.float16([0.25, 0.5, 0.75])
-    found = beta_pathwise_grad(a, np.float16(2.0), x)
-    single = beta_pathwise_grad(*(v.astype(np.float32) for v in (a, np.ones(1) * 2, x)))
-    for slope, true in zip(found, single, strict=True):
-        assert slope.shape == (2, 3)
-        assert slope.dtype == np.float16
-        np.testing.assert_array_equal(slope, np.asarray(true).astype(np.float16))
-
-
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-def test_meshes_and_maps(kind):
-    args = [np.tile(np.asarray(v), 3)[:8] for v in point(np.float32, FEW)]
-    gradient = jax.value_and_grad(sums)
-    expected = jax.jit(gradient)(*args)
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
-    split, whole = PartitionSpec("data"), PartitionSpec()
-
-    def mapped(*args):
-        value, slope = gradient(*args)
-        return jax.lax.psum(value, "data"), slope
-
-    with jax.set_mesh(mesh):
-        placed = [jax.device_put(v, sharding) for v in args]
-        found = jax.jit(gradient)(*placed)
-        found_mapped = jax.jit(
-            jax.shard_map(mapped, in_specs=(split,) * 3, out_specs=(whole, split))
-        )(*placed)
-    assert found[1].sharding.is_equivalent_to(sharding, 1)
-    for result in (found, found_mapped):
-        np.testing.assert_allclose(result[0], expected[0], rtol=1e-5)
-        np.testing.assert_allclose(result[1], expected[1], rtol=1e-5)
 
 
 def test_vmap():

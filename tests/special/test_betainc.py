@@ -6,7 +6,6 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from reparam_jax.special import betainc
 
@@ -81,19 +80,3 @@ def test_outside_the_domain_value_and_derivatives_are_nan():
     slopes = jax.jit(jax.grad(lambda a, x: total(a, np.float32(2), x), (0, 1)))(a, x)
     for slope in slopes:
         np.testing.assert_array_equal(np.isnan(slope), bad)
-
-
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-def test_meshes(kind):
-    args = [np.asarray(v) for v in point(np.float32, slice(0, 8))]
-    gradient = jax.jit(jax.value_and_grad(total, (0, 1, 2)))
-    expected = gradient(*args)
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
-    with jax.set_mesh(mesh):
-        found = gradient(*(jax.device_put(v, sharding) for v in args))
-    for slope in found[1]:
-        assert slope.sharding.is_equivalent_to(sharding, 1)
-    jax.tree.map(
-        lambda u, v: np.testing.assert_allclose(u, v, rtol=2e-5), found, expected
-    )

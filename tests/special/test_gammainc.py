@@ -1,13 +1,10 @@
 import jax
-import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
 import scipy.special
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import reparam_jax as rj
-from tests import hlo
 from tests.special.test_gamma import BITS, points, precision, relative
 
 PAIR = pytest.mark.parametrize(
@@ -105,34 +102,3 @@ def test_outside_the_domain_value_and_derivatives_are_nan_exactly_there(
     np.testing.assert_array_equal(np.isnan(function(concentration, z)), bad)
     for slope in jax.jit(jax.vmap(jax.grad(function, (0, 1))))(concentration, z):
         np.testing.assert_array_equal(np.isnan(slope), bad)
-
-
-@PAIR
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-def test_runs_on_meshes(function, law, sign, kind):
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
-    concentration = np.linspace(0.5, 20, 16, dtype=np.float32)
-
-    @jax.jit
-    def compute(a, z):
-        ones = jnp.ones_like(a)
-        return [jax.jvp(function, (a, z), x) for x in ((ones, 0 * z), (0 * a, ones))]
-
-    expected = compute(concentration, concentration)
-
-    @jax.jit
-    def slopes(a, z):
-        return [slope for _, slope in compute(a, z)]
-
-    with jax.set_mesh(mesh):
-        placed = jax.device_put(concentration, sharding)
-        actual = compute(placed, placed)
-        text = slopes.lower(placed, placed).compile().as_text()
-    # The loops of JAX for the values ask all devices whether they are done.
-    assert hlo.collectives(text) == []
-    for mine, truth in zip(
-        jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True
-    ):
-        assert mine.sharding.is_equivalent_to(sharding, 1)
-        np.testing.assert_allclose(mine, truth, rtol=1e-5)

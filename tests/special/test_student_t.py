@@ -16,8 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 import reparam_jax as rj
 
@@ -195,18 +193,3 @@ def test_outside_the_domain_values_and_gradients_are_nan_exactly_there():
         outside = bad | np.isinf(t) if function is slope else bad
         for values in (function(df, t), *derive(df, t)):
             np.testing.assert_array_equal(np.isnan(values), outside)
-
-
-def test_on_a_mesh_with_explicit_axes_all_is_local():
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
-    df, t = (x[:304] for x in arguments(np.float32))
-    with jax.set_mesh(mesh):
-        sharding = NamedSharding(mesh, P("data"))
-        split = [jax.device_put(x, sharding) for x in (df, t)]
-        for derive in (slope_gradient, cdf_gradient):
-            program = derive.lower(*split).compile()
-            assert "all-" not in program.as_text()
-            alone = derive(*arguments(np.float32))
-            for actual, whole in zip(program(*split), alone, strict=True):
-                assert actual.sharding.is_equivalent_to(sharding, 1)
-                np.testing.assert_allclose(actual, whole[:304], rtol=1e-6)

@@ -109,20 +109,6 @@ def test_on_the_uniform_circle_the_slope_is_minus_the_sine():
     assert abs(float(slope(2, 1.0, angles[-1]))) < 1e-14
 
 
-def test_outside_the_domain_value_and_slopes_are_nan():
-    concentration = np.float32([1, -1, 1, np.nan, np.inf, 1])
-    angle = np.float32([1, 1, -1, 1, 1, 3.2])
-    expected = [False, True, True, True, True, True]
-
-    def total(concentration, angle):
-        value = slope(3, concentration, angle)
-        return jnp.sum(value), value
-
-    slopes, value = jax.grad(total, (0, 1), has_aux=True)(concentration, angle)
-    for result in (value, *slopes):
-        np.testing.assert_array_equal(np.isnan(result), expected)
-
-
 @pytest.mark.parametrize("dimension", [1, 2.0, True])
 def test_a_dimension_that_is_none_is_named(dimension):
     sentence = (
