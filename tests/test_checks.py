@@ -195,6 +195,8 @@ def test_a_shape_that_is_no_tuple_of_integers_is_refused(shape):
 
 
 def test_a_draw_of_several_components_needs_an_axis_for_them():
-    with pytest.raises(ValueError, match=r"`dirichlet` needs a last axis .* shape \(\)"):
+    with pytest.raises(
+        ValueError, match=r"`dirichlet` needs a last axis .* shape \(\)"
+    ):
         rj.dirichlet(jax.random.key(0), 1.0)
     assert rj.dirichlet(jax.random.key(0), 1.0, shape=(3,)).shape == (3,)

@@ -14,6 +14,9 @@ from experiments import _peers, _timing, benchmark
 from experiments._peers import BACKWARD, DRAW, FORWARD, GRADIENT, LAWS, OURS
 from experiments.benchmark import Config
 
+# They share one run of the benchmark.
+pytestmark = pytest.mark.xdist_group("benchmark")
+
 COMPILE = "compile 2 draws"
 TOY = {"repeats": 2, "compile_draws": 2, "compile_lengths": (4,), "network_size": 6}
 WORDS = ["--exponents", "6", "8", "--repeats", "2", "--compile-draws", "2"]

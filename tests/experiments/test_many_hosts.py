@@ -31,6 +31,9 @@ OPTIONS = [
     "--latents=3",
     "--num-draws=2",
 ]
+# Six processes that each import JAX and compile a network.
+pytestmark = pytest.mark.slow
+
 SECONDS_UNTIL_HUNG = 180
 
 
