@@ -601,9 +601,9 @@ TABLE = (
 )
 
 
-# Each row is compiled some thirty times, into which the time of the tests goes. Of these
-# rows, one for each kind of machinery, all tests run by default; of the others the law,
-# float32 gradients and bad values do, and the tests of their programs are slow ones.
+# Each row is compiled some thirty times, into which the time of the tests goes. Of
+# these, one for each kind of machinery, all tests run by default; of the others the
+# law, float32 gradients and bad values do, and tests of their programs are slow ones.
 LEADERS = {
     "normal(mean, var)",
     "kumaraswamy(concentration1, concentration0)",
