@@ -245,6 +245,7 @@ WORDS += ["--concentration-repeats", "2", "--error-draws", "16"]
 WORDS += ["--variance-draws", "1000"]
 
 
+@pytest.mark.slow  # a whole run of the benchmark
 def test_a_run_writes_times_errors_and_variances(
     stand_in, monkeypatch, tmp_path, capsys
 ):

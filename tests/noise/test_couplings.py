@@ -17,7 +17,16 @@ antithetic, stratified = rj.noise.antithetic, rj.noise.stratified
 both = pytest.mark.parametrize(
     "coupling", [antithetic, stratified], ids=lambda coupling: coupling.__name__
 )
-MONOTONE = [row for row in TABLE if row.noise and not row.oracle.event_shape]
+SHOWN = ("laplace", "weibull", "kumaraswamy")
+MONOTONE = [
+    pytest.param(
+        row,
+        id=row.title,
+        marks=() if row.name in SHOWN else pytest.mark.slow,  # a program each
+    )
+    for row in TABLE
+    if row.noise and not row.oracle.event_shape
+]
 
 
 def key(number=0):
@@ -96,7 +105,7 @@ def test_couplings_lower_the_variance_of_the_mean_of_a_monotone_cost():
         assert abs(values.mean() - (np.e - 1)) < 5 * error
 
 
-@pytest.mark.parametrize("row", MONOTONE, ids=lambda row: row.title)
+@pytest.mark.parametrize("row", MONOTONE)
 def test_samplers_of_antithetic_noise_keep_law_and_gradient(row, alpha):
     point = {name: np.float32(value) for name, value in row.grid[1].items()}
 

@@ -603,15 +603,12 @@ TABLE = (
 
 # Each row is compiled some thirty times, into which the time of the tests goes. Of
 # these, one for each kind of machinery, all tests run by default; of the others the
-# law, float32 gradients and bad values do, and tests of their programs are slow ones.
+# law and float32 gradients do, and the tests of their programs are slow ones.
 LEADERS = {
     "normal(mean, var)",
     "kumaraswamy(concentration1, concentration0)",
     "multivariate_normal(mean, scale_tril)",
     "gamma(concentration, rate)",
-    "log_beta(concentration1, concentration0)[0]",
-    "mixture(logits, mean)",
-    "von_mises_fisher(mean_direction, concentration)",
 }
 
 

@@ -43,6 +43,7 @@ def test_every_special_function_has_a_row():
     assert public == {function.name for function in TABLE}
 
 
+@pytest.mark.slow  # two programs of every function
 @every_function
 def test_eight_devices_with_explicit_axes_compute_what_one_does(function):
     arguments = spread(function)

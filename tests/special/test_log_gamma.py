@@ -87,6 +87,7 @@ HESSIANS = {
 }
 
 
+@pytest.mark.slow
 @BITS
 @pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
 def test_third_derivatives_of_draws_are_those_of_the_reference(bits, mode):
