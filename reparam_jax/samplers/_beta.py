@@ -55,9 +55,9 @@ def beta(
     Example:
       >>> import jax, jax.numpy as jnp, reparam_jax as rj
       >>> key = jax.random.key(0)
-      >>> mean = lambda a: jnp.mean(rj.beta(key, a, 1e-3, shape=(200_000,)))
-      >>> round(float(jax.grad(mean)(1e-3)), -1)  # b / (a + b)^2
-      250.0
+      >>> mean = lambda a: jnp.mean(rj.beta(key, a, 3.0, shape=(20_000,)))
+      >>> round(float(jax.grad(mean)(2.0)), 2)  # b / (a + b)^2
+      0.12
     """
     parameters = {"concentration1": concentration1, "concentration0": concentration0}
     return _family.draw(_FAMILY, key, parameters, shape, dtype)
