@@ -141,7 +141,8 @@ def test_the_check_for_communication_sees_it():
     def total(key, mean, var):
         return jnp.sum(draw(key, mean, var))
 
-    assert hlo.collectives(on_mesh(total, "large", "8", "auto").text) == ["all-reduce f32[]"]
+    text = on_mesh(total, "large", "8", "auto").text
+    assert hlo.collectives(text) == ["all-reduce f32[]"]
 
 
 @pytest.mark.parametrize(
