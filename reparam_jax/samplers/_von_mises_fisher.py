@@ -69,7 +69,8 @@ def von_mises_fisher(
       >>> key, north = jax.random.key(0), jnp.array([0.0, 0.0, 1.0])
       >>> draw = lambda k: rj.von_mises_fisher(key, north, k, shape=(20_000, 3))
       >>> height = lambda k: jnp.mean(draw(k)[:, 2])  # coth(k) - 1 / k
-      >>> round(float(height(2.0)), 1), round(float(jax.grad(height)(2.0)), 2)
+      >>> mean, slope = jax.value_and_grad(height)(2.0)
+      >>> round(float(mean), 1), round(float(slope), 2)
       (0.5, 0.17)
     """
     return _sphere.draw(_LAW, key, mean_direction, concentration, shape, dtype)
