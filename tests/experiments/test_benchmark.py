@@ -14,8 +14,8 @@ from experiments import _peers, _timing, benchmark
 from experiments._peers import BACKWARD, DRAW, FORWARD, GRADIENT, LAWS, OURS
 from experiments.benchmark import Config
 
-# They share one run of the benchmark.
-pytestmark = pytest.mark.xdist_group("benchmark")
+# A run of the benchmark for each process that tests run in.
+pytestmark = pytest.mark.slow
 
 COMPILE = "compile 2 draws"
 TOY = {"repeats": 2, "compile_draws": 2, "compile_lengths": (4,), "network_size": 6}

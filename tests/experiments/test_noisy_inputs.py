@@ -22,6 +22,9 @@ from experiments._bottleneck import (
 )
 from experiments._noisy_training import Config
 
+# A whole training for each process that tests run in.
+pytestmark = pytest.mark.slow
+
 TOY = Config(
     num_seeds=1,
     user_size=12,

@@ -66,6 +66,7 @@ def test_slopes_are_1_in_loc_and_implicit_in_the_concentration():
     np.testing.assert_allclose(slopes[1], expected, rtol=1e-6)
 
 
+@pytest.mark.slow  # programs of second derivatives
 def test_second_derivatives_in_the_concentration_follow_the_path():
     concentration = np.repeat(np.float64(CONCENTRATIONS[1:]), 20)
     with jax.enable_x64(True):

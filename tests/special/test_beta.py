@@ -67,6 +67,7 @@ def test_total_second_derivatives_against_mpmath(dtype):
         assert np.max(np.abs(own + moved - truth) / scale) < SECOND_BOUND[dtype], name
 
 
+@pytest.mark.slow  # programs of second derivatives
 def test_every_mode_gives_the_same_derivatives():
     args = point(np.float32, FEW)
     reference = jax.jit(jax.jacfwd(sums, (0, 1, 2)))(*args)

@@ -49,6 +49,7 @@ def test_values():
     np.testing.assert_allclose(betainc(a, b, x), expected, rtol=1e-5)
 
 
+@pytest.mark.slow  # programs of second derivatives
 @pytest.mark.parametrize("outer", [jax.jacfwd, jax.jacrev])
 def test_second_derivatives_against_mpmath(outer):
     row = (1.3, 0.6, 0.35)

@@ -62,6 +62,7 @@ def test_derivatives_are_the_density_and_its_product_with_the_slope(
     assert relative(by_concentration[seen], expected[seen]) < bound
 
 
+@pytest.mark.slow  # programs of second derivatives
 @BITS
 @PAIR
 def test_second_derivatives_are_those_of_mpmath(bits, function, law, sign):

@@ -170,6 +170,7 @@ MODES = [
 
 # The score of a large df is of order 1 / df^2, and its factors' scores of order 1 / df.
 # Where it crosses zero, the error is measured against its terms.
+@pytest.mark.slow  # programs of second derivatives
 @pytest.mark.parametrize(("dtype", "inner", "outer"), MODES)
 def test_second_derivatives_of_the_cdf_are_those_of_the_density(dtype, inner, outer):
     use = DATA["density"] > 1e-30

@@ -73,6 +73,7 @@ def test_second_derivatives_along_the_path(bits, mode):
             np.testing.assert_array_equal(np.isfinite(second), True)
 
 
+@pytest.mark.slow  # programs of second derivatives
 @pytest.mark.parametrize(
     ("point", "place"), [((1.2, 3.0, 2.1), 0), ((-1.5, 0.9, 0.4), 1)]
 )

@@ -98,6 +98,7 @@ def test_the_cdf_is_right_in_its_lower_tail_too(bits):
     assert float(cdf_of(2.0, 0.0)) == 0.5
 
 
+@pytest.mark.slow  # programs of second derivatives
 @pytest.mark.parametrize("function", [slope_of, cdf_of])
 def test_derivatives_of_three_orders_are_differences(function):
     with jax.enable_x64(True):
