@@ -96,6 +96,14 @@ def scale_of(row, parameters, draws):
     return size
 
 
+def most_ulps(row):
+    """How far draws may differ from program to program, in units of ``scale_of``.
+
+    The oldest JAX drops the barrier behind the parts of an implicit draw.
+    """
+    return 4 if row.noise is None and jax.__version_info__ < (0, 12) else 1
+
+
 @functools.cache
 def jitted(row):
     """A draw, its tangents for each parameter, and the pullback of weights."""
@@ -422,7 +430,7 @@ def test_shape_is_that_of_the_whole_result_and_noise_is_not_shared(row):
     assert len(np.unique(draws)) == draws.size
     wide = jax.tree.map(lambda x: np.broadcast_to(x, (*BATCH, *x.shape)), point)
     expected = np.asarray(row.draw(key(), wide))
-    assert ulps(draws, expected, scale_of(row, wide, expected)) <= 1
+    assert ulps(draws, expected, scale_of(row, wide, expected)) <= most_ulps(row)
     empty = jax.eval_shape(lambda p: row.draw(key(), p, shape=(0, 3, *event)), point)
     assert empty.shape == (0, 3, *event)
     parameter = next(iter(row.domains))
@@ -468,7 +476,7 @@ def test_vmap_and_scan_over_keys_draw_the_same(row):
     expected = np.stack([draw(parameters, each) for each in split(3)])
     scale = scale_of(row, parameters, expected)
     mapped = jax.jit(jax.vmap(row.draw, (0, None)))(split(3), parameters)
-    assert ulps(mapped, expected, scale) <= 1
+    assert ulps(mapped, expected, scale) <= most_ulps(row)
 
     @jax.jit
     def scanned(parameters, keys):
@@ -482,7 +490,7 @@ def test_vmap_and_scan_over_keys_draw_the_same(row):
         return jax.grad(total, has_aux=True)(parameters)
 
     slopes, draws = scanned(parameters, split(3))
-    assert ulps(draws, expected, scale) <= 1
+    assert ulps(draws, expected, scale) <= most_ulps(row)
     each = [pullback(parameters, weights, one) for one in split(3)]
     for name, slope in slopes.items():
         terms = np.stack([np.asarray(one[name], np.float64) for one in each])
