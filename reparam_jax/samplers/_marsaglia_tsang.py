@@ -7,7 +7,7 @@ from jax import lax
 from reparam_jax import noise
 from reparam_jax._domains import POSITIVE
 
-from ._rejection import first_accepted
+from ._rejection import first_accepted, noise_like
 
 
 def gamma_parts(
@@ -38,7 +38,7 @@ def gamma_parts(
     boosted = jnp.where(below_one, concentration + 1, concentration)
     propose_key, exponent_key = jax.random.split(key)
     factor = first_accepted(_proposals(boosted), propose_key, like=boosted)
-    exponential = _like(concentration, noise.exponential, exponent_key)
+    exponential = noise_like(concentration, noise.exponential, exponent_key)
     # Times the reciprocal, into which XLA turns some divisions and not others, and
     # rounded before anything is added: an exponential would magnify the difference.
     exponent = jnp.where(below_one, exponential * (1 / concentration), 0)
@@ -57,8 +57,8 @@ def _proposals(concentration):
 
     def propose(key):
         normal_key, exponential_key = jax.random.split(key)
-        normal = _like(concentration, noise.normal, normal_key)
-        exponential = _like(concentration, noise.exponential, exponential_key)
+        normal = noise_like(concentration, noise.normal, normal_key)
+        exponential = noise_like(concentration, noise.exponential, exponential_key)
         y = step * normal
         is_positive = y > -1
         y = jnp.where(is_positive, y, 0)
@@ -72,8 +72,3 @@ def _proposals(concentration):
         return candidate, is_positive & (exponential + log_probability > 0)
 
     return propose
-
-
-def _like(array, draw, key):
-    sharding = jax.typeof(array).sharding
-    return draw(key, array.shape, array.dtype, out_sharding=sharding)

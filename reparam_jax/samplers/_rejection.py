@@ -10,6 +10,14 @@ from jax import lax
 Candidates = TypeVar("Candidates")
 
 
+def noise_like(
+    array: jax.Array, draw: Callable[..., jax.Array], key: jax.Array
+) -> jax.Array:
+    """Draws base noise of the shape, dtype and layout of an array."""
+    sharding = jax.typeof(array).sharding
+    return draw(key, array.shape, array.dtype, out_sharding=sharding)
+
+
 def first_accepted(
     propose: Callable[[jax.Array], tuple[Candidates, jax.Array]],
     key: jax.Array,

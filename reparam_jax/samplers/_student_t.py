@@ -8,6 +8,7 @@ from reparam_jax.special._student_t import student_t_slope
 
 from . import _family
 from ._marsaglia_tsang import gamma_parts
+from ._rejection import noise_like
 
 
 def student_t(
@@ -73,8 +74,7 @@ def student_t(
 def _standard_student_t(key, df):
     """A normal over the root of a gamma variable of mean 1."""
     normal_key, gamma_key = jax.random.split(key)
-    sharding = jax.typeof(df).sharding
-    normal = noise.normal(normal_key, df.shape, df.dtype, out_sharding=sharding)
+    normal = noise_like(df, noise.normal, normal_key)
     factor, exponent = gamma_parts(gamma_key, df / 2)
     return normal * jnp.sqrt(df / (2 * factor)) * jnp.exp(exponent / 2)
 

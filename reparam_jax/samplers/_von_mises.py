@@ -9,7 +9,7 @@ from reparam_jax._domains import FINITE, NON_NEGATIVE, Parameter
 from reparam_jax.special._von_mises import von_mises_slope
 
 from . import _family
-from ._rejection import first_accepted
+from ._rejection import first_accepted, noise_like
 
 
 def von_mises(
@@ -110,8 +110,8 @@ def _proposals(concentration):
 
     def propose(key):
         cauchy_key, exponential_key = jax.random.split(key)
-        cauchy = _like(concentration, noise.cauchy, cauchy_key)
-        exponential = _like(concentration, noise.exponential, exponential_key)
+        cauchy = noise_like(concentration, noise.cauchy, cauchy_key)
+        exponential = noise_like(concentration, noise.exponential, exponential_key)
         tangent = ratio * cauchy
         square = jnp.square(cauchy)
         weight = gain * ((1 + square) / (1 + jnp.square(tangent)))
@@ -119,11 +119,6 @@ def _proposals(concentration):
         return 2 * jnp.arctan(tangent), accepted
 
     return propose
-
-
-def _like(array, draw, key):
-    sharding = jax.typeof(array).sharding
-    return draw(key, array.shape, array.dtype, out_sharding=sharding)
 
 
 # The number of turns is a constant to derivatives, and so is what rounding must not add
