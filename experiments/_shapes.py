@@ -62,7 +62,7 @@ def _gamma_options(method):
 def _jax_dirichlet(method, key, concentration):
     if method == "exact":
         return random.dirichlet(key, concentration)
-    logs = random.loggamma(key, concentration, method=method)
+    logs = random.loggamma(key, concentration, **_gamma_options(method))
     return jax.nn.softmax(logs, axis=-1)
 
 
@@ -70,7 +70,7 @@ def _jax_student_t(method, key, df):
     if method == "exact":
         return random.t(key, df)
     normal_key, gamma_key = random.split(key)
-    gamma = random.gamma(gamma_key, df / 2, method=method)
+    gamma = random.gamma(gamma_key, df / 2, **_gamma_options(method))
     return random.normal(normal_key, df.shape) * jax.numpy.sqrt(df / 2 / gamma)
 
 
