@@ -106,19 +106,25 @@ def result_shape(
                 f"`{function}` cannot broadcast {_listed(shapes)}."
                 f"{_reshape_hint(shapes)}"
             ) from None
-    if not isinstance(shape, Sequence) or any(isinstance(n, float) for n in shape):
-        raise TypeError(
-            f"`{function}` needs `shape` to be a tuple of integers, got {shape!r}."
-        )
-    shape = tuple(shape)
+    shape = check_shape(function, shape=shape)
     for name, parameter in shapes.items():
-        if not _broadcasts_to(parameter, shape):
+        if not broadcasts_to(parameter, shape):
             raise ValueError(
                 f"`{function}` cannot broadcast `{name}` of shape {parameter} to "
                 f"shape={shape}, the shape of the whole result (not of a prefix)."
                 f"{_reshape_hint({name: parameter, 'shape': shape})}"
             )
     return shape
+
+
+def check_shape(function: str, **named: Sequence[int]) -> tuple[int, ...]:
+    """Returns a shape, given by its name, as a tuple; refuses what is none."""
+    ((name, shape),) = named.items()
+    if not isinstance(shape, Sequence) or any(isinstance(n, float) for n in shape):
+        raise TypeError(
+            f"`{function}` needs `{name}` to be a tuple of integers, got {shape!r}."
+        )
+    return tuple(shape)
 
 
 def check_event(function: str, shape: tuple[int, ...], event_ndim: int) -> None:
@@ -130,7 +136,8 @@ def check_event(function: str, shape: tuple[int, ...], event_ndim: int) -> None:
         )
 
 
-def _broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+def broadcasts_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of a shape broadcasts to the target."""
     try:
         return jnp.broadcast_shapes(shape, target) == target
     except ValueError:

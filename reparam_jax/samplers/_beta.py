@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from reparam_jax.special._log_beta import beta_logit_slopes
 
 from . import _family
+from ._implicit import at_its_quantile
 from ._marsaglia_tsang import gamma_parts
 
 
@@ -60,13 +61,12 @@ def beta(
       0.12
     """
     parameters = {"concentration1": concentration1, "concentration0": concentration0}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 # The logit of a draw keeps its distance from 0 and from 1, and everything else follows
 # from it by plain arithmetic.
-@jax.custom_jvp
-def beta_logit(
+def standard_logit(
     key: jax.Array, concentration1: jax.Array, concentration0: jax.Array
 ) -> jax.Array:
     """Draws ``log(x / (1 - x))`` of a beta variable, the log ratio of two gammas."""
@@ -76,12 +76,7 @@ def beta_logit(
     return jnp.log(factor1 / factor0) - (exponent1 - exponent0)
 
 
-@beta_logit.defjvp
-def _beta_logit_jvp(primals, tangents):
-    _, concentration1, concentration0 = primals
-    logit = beta_logit(*primals)
-    slope1, slope0 = beta_logit_slopes(concentration1, concentration0, logit)
-    return logit, slope1 * tangents[1] + slope0 * tangents[2]
+logit_at = at_its_quantile(lambda logit, a, b: beta_logit_slopes(a, b, logit))
 
 
 # dx = x (1 - x) dlogit, with 1 - x from the logit and not from the rounded x.
@@ -97,8 +92,10 @@ def _sigmoid_jvp(primals, tangents):
     return x, x * _sigmoid(-logit) * tangents[0]
 
 
-def _draw(key, concentration1, concentration0):
-    return _sigmoid(beta_logit(key, concentration1, concentration0))
+def _at(logit, concentration1, concentration0):
+    return _sigmoid(logit_at(logit, concentration1, concentration0))
 
 
-_FAMILY = _family.Family("beta", None, _draw, _family.two_concentrations)
+FAMILY = _family.Family(
+    "beta", None, _at, _family.two_concentrations, standard=standard_logit
+)

@@ -3,7 +3,7 @@
 import jax
 
 from . import _family
-from ._gamma import standard_gamma
+from ._gamma import gamma_at, standard_gamma
 
 
 def chi2(
@@ -49,15 +49,19 @@ def chi2(
       >>> round(float(jax.grad(mean)(4.0)), 1)  # d E[z] / d df = 1
       1.0
     """
-    return _family.draw(_FAMILY, key, {"df": df}, shape, dtype)
+    return _family.draw(FAMILY, key, {"df": df}, shape, dtype)
 
 
-def _draw(key, df):
-    return 2 * standard_gamma(key, df / 2)
+def _standard(key, df):
+    return standard_gamma(key, df / 2)
+
+
+def _at(draw, df):
+    return 2 * gamma_at(draw, df / 2)
 
 
 def _constraints(df):
     return _family.all_positive(df=df)
 
 
-_FAMILY = _family.Family("chi2", None, _draw, _constraints)
+FAMILY = _family.Family("chi2", None, _at, _constraints, standard=_standard)

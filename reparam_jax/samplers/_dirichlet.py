@@ -63,24 +63,36 @@ def dirichlet(
       >>> round(float(slopes[0]), 2)  # (sum - a_1) / sum^2 = 4 / 36
       0.11
     """
-    return _family.draw(_FAMILY, key, {"concentration": concentration}, shape, dtype)
+    return _family.draw(FAMILY, key, {"concentration": concentration}, shape, dtype)
 
 
-@jax.custom_jvp
-def dirichlet_and_log(
-    key: jax.Array, concentration: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Draws from the Dirichlet distribution, and the logarithms of the draws.
-
-    Components lie along the first axis: CPUs take several draws at a time.
-    """
-    factor, exponent = gamma_parts(key, concentration)
+def standard(key: jax.Array, concentration: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Draws from the Dirichlet distribution, and the logarithms of the draws."""
+    # Components along the first axis: CPUs take several draws at a time.
+    factor, exponent = gamma_parts(key, jnp.moveaxis(concentration, -1, 0))
     exponent = exponent - jnp.min(exponent, 0, keepdims=True)
     weights = factor * jnp.exp(-exponent)
     total = jnp.sum(weights, 0, keepdims=True)
     log_x = jnp.log(factor / total) - exponent
     dominant, log_rest = _dominant_and_log_rest(log_x)
-    return weights / total, jnp.where(dominant, jnp.log1p(-jnp.exp(log_rest)), log_x)
+    log_x = jnp.where(dominant, jnp.log1p(-jnp.exp(log_rest)), log_x)
+    return jnp.moveaxis(weights / total, 0, -1), jnp.moveaxis(log_x, 0, -1)
+
+
+def draws_at(
+    base: tuple[jax.Array, jax.Array], concentration: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Gives draws and their logarithms, components last, their derivatives."""
+    first = [jnp.moveaxis(x, -1, 0) for x in (*base, concentration)]
+    draws, log_draws = _draws_at(*first)
+    return jnp.moveaxis(draws, 0, -1), jnp.moveaxis(log_draws, 0, -1)
+
+
+@jax.custom_jvp
+def _draws_at(draws, log_draws, concentration):
+    """Gives draws and their logarithms, components first, their derivatives."""
+    del concentration
+    return draws, log_draws
 
 
 # With x = softmax(l), component j alone moves as a beta variable when only
@@ -89,18 +101,18 @@ def dirichlet_and_log(
 #   dlog x_i = dl_i - sum_j x_j dl_j,
 # where for the dominant component dl_i - x_i dl_i is (1 - x_i) dl_i, and 1 - x_i is the
 # sum of the others.
-@dirichlet_and_log.defjvp
-def _dirichlet_and_log_jvp(primals, tangents):
-    _, concentration = primals
-    draws, log_draws = dirichlet_and_log(*primals)
+@_draws_at.defjvp
+def _draws_at_jvp(primals, tangents):
+    concentration, tangent = primals[2], tangents[2]
+    draws, log_draws = _draws_at(*primals)
     if concentration.shape[0] == 1:
-        nothing = 0 * tangents[1]
+        nothing = 0 * tangent
         return (draws, log_draws), (nothing, nothing)
     dominant, log_rest = _dominant_and_log_rest(log_draws)
     slope, _ = beta_logit_slopes(
         concentration, _sum_of_others(concentration), log_draws - log_rest
     )
-    logits_dot = slope * tangents[1]
+    logits_dot = slope * tangent
     moved = jnp.where(dominant, 0, draws * logits_dot)
     of_others = jnp.sum(moved, 0, keepdims=True)
     of_dominant = jnp.sum(jnp.where(dominant, draws * logits_dot, 0), 0, keepdims=True)
@@ -130,16 +142,10 @@ def _sum_of_others(concentration):
     return jnp.where(dominant, others, total - concentration)
 
 
-def draw_along_last_axis(key: jax.Array, concentration: jax.Array) -> list[jax.Array]:
-    """Draws as :func:`dirichlet_and_log`, but with components along the last axis."""
-    concentration = jnp.moveaxis(concentration, -1, 0)
-    return [jnp.moveaxis(x, 0, -1) for x in dirichlet_and_log(key, concentration)]
+def _at(base, concentration):
+    return draws_at(base, concentration)[0]
 
 
-def _draw(key, concentration):
-    return draw_along_last_axis(key, concentration)[0]
-
-
-_FAMILY = _family.Family(
-    "dirichlet", None, _draw, _family.concentration_alone, event_ndim=1
+FAMILY = _family.Family(
+    "dirichlet", None, _at, _family.concentration_alone, event_ndim=1, standard=standard
 )

@@ -54,7 +54,7 @@ def exponential(
       True
     """
     parameters = {"rate": rate}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def exponential_from_noise(
@@ -89,11 +89,11 @@ def exponential_from_noise(
       0.75
     """
     parameters = {"rate": rate}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 def _constraints(rate):
     return {"rate": Parameter(rate, POSITIVE, _family.MAKE_POSITIVE)}
 
 
-_FAMILY = _family.Family("exponential", noise_room.exponential, lax.div, _constraints)
+FAMILY = _family.Family("exponential", noise_room.exponential, lax.div, _constraints)

@@ -1,4 +1,4 @@
-"""What all elementwise samplers share: checks, the noise, the map, bad elements."""
+"""What all elementwise samplers share: checks, the base, the map, bad elements."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -19,19 +19,22 @@ MAKE_POSITIVE = (
 
 
 class Family(NamedTuple):
-    """A family of laws, as an elementwise map of one kind of base noise, or of a key.
+    """A family of laws, as an elementwise map of base noise, or of standard draws.
 
     Args:
       name: the public name of the sampler; ``{name}_from_noise`` is its twin's.
       noise: a function of the room ``noise``, or ``None`` where no map of one kind of
-        noise exists: the family then has no twin.
-      transform: ``(noise, *parameters) -> draws``, elementwise, whose derivatives are
-        those of the draws. Without noise, it takes the key in its place. The draws may
-        be several arrays.
+        noise exists: the family then has no twin, but standard draws.
+      transform: ``(base, *parameters) -> draws``, elementwise, whose derivatives are
+        those of the draws; of the noise, or else of standard draws. The draws may be
+        several arrays.
       constraints: ``(*parameters) -> name -> Parameter``: what must hold, by the name
         to report. The first ones are the parameters themselves.
       event_ndim: how many of the last axes make up one draw; a bad parameter makes all
         of it NaN.
+      standard: ``(key, *parameters) -> base``, where there is no noise: draws, or what
+        is known of them, of the parameters' shape; an array or a tree of arrays. It is
+        not differentiated.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Family(NamedTuple):
     transform: Callable[..., Any]
     constraints: Callable[..., Mapping[str, Parameter]]
     event_ndim: int = 0
+    standard: Callable[..., Any] | None = None
 
 
 def draw(
@@ -60,14 +64,53 @@ def draw(
     Returns:
       The draws.
     """
-    function = family.name
-    key = _checks.check_key(function, key)
-    parameters = _checks.check_real(function, **parameters)
-    dtype = _checks.result_dtype(function, dtype, **parameters)
-    shape = _checks.result_shape(function, shape, **parameters)
-    _checks.check_event(function, shape, family.event_ndim)
-    values = _check_values(function, family, dtype, parameters)
+    key, parameters, shape, dtype = _check_call(family, key, parameters, shape, dtype)
+    values = _check_values(family.name, family, dtype, parameters)
     return _draw(family, key, values, shape, dtype)
+
+
+def base(
+    family: Family,
+    key: jax.Array,
+    parameters: Mapping[str, ArrayLike],
+    shape: tuple[int, ...] | None,
+    dtype: jax.typing.DTypeLike | None,
+) -> Any:
+    """Draws the randomness of :func:`draw` alone, which has no gradient.
+
+    Args:
+      family: the laws.
+      key: one key.
+      parameters: by name. Only :func:`at` checks their values.
+      shape: shape of the result; by default, the parameters' broadcast shape.
+      dtype: of the result; by default, the parameters' promoted float dtype.
+
+    Returns:
+      Base noise or standard draws, for :func:`at`: an array of ``shape``, or a tree of
+      them, in the dtype in which the family computes.
+    """
+    key, parameters, shape, dtype = _check_call(family, key, parameters, shape, dtype)
+    return _base(family, key, tuple(parameters.values()), shape, dtype)
+
+
+def at(
+    family: Family,
+    base: Any,
+    parameters: Mapping[str, ArrayLike],
+    dtype: jax.typing.DTypeLike | None,
+) -> Any:
+    """Maps base draws to draws from a family, with their gradients.
+
+    Args:
+      family: the laws.
+      base: as from :func:`base`.
+      parameters: by name, in the order of ``family.transform``.
+      dtype: of the result; by default, the promoted float dtype of all arguments.
+
+    Returns:
+      The draws: with the key's base, those of :func:`draw`.
+    """
+    return _map(family.name, family, base, parameters, dtype)
 
 
 def from_noise(
@@ -88,12 +131,27 @@ def from_noise(
       The draws.
     """
     function = f"{family.name}_from_noise"
-    parameters = _checks.check_real(function, **parameters)
     noise = _checks.check_real(function, noise=noise)["noise"]
+    return _map(function, family, noise, parameters, dtype)
+
+
+def _check_call(family, key, parameters, shape, dtype):
+    function = family.name
+    key = _checks.check_key(function, key)
+    parameters = _checks.check_real(function, **parameters)
+    dtype = _checks.result_dtype(function, dtype, **parameters)
+    shape = _checks.result_shape(function, shape, **parameters)
+    _checks.check_event(function, shape, family.event_ndim)
+    return key, parameters, shape, dtype
+
+
+def _map(function, family, base, parameters, dtype):
+    parameters = _checks.check_real(function, **parameters)
+    noise = jax.tree.leaves(base)[0]
     dtype = _checks.result_dtype(function, dtype, noise=noise, **parameters)
     shape = _checks.result_shape(function, None, noise=noise, **parameters)
     values = _check_values(function, family, dtype, parameters)
-    return _from_noise(family, noise, values, shape, dtype)
+    return _at(family, base, values, shape, dtype)
 
 
 def _check_values(function, family, dtype, parameters):
@@ -107,27 +165,45 @@ def _check_values(function, family, dtype, parameters):
 # several times faster than `jnp`.
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
 def _draw(family, key, values, shape, dtype):
-    compute_dtype = _checks.noise_dtype(dtype)
-    values = _spread(shape, compute_dtype, values)
-    sharding = jax.typeof(functools.reduce(lax.add, values)).sharding
-    if family.noise is None:
-        values = [laid_out(x, sharding) for x in values]
-        return _transform(family, key, values, dtype)
-    noise = family.noise(key, shape, compute_dtype, out_sharding=sharding)
-    return _transform(family, noise, values, dtype)
+    base = _draw_base(family, key, values, shape, dtype)
+    return _map_base(family, base, values, shape, dtype)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
-def _from_noise(family, noise, values, shape, dtype):
-    arrays = _spread(shape, _checks.noise_dtype(dtype), (noise, *values))
-    return _transform(family, arrays[0], arrays[1:], dtype)
+def _base(family, key, values, shape, dtype):
+    return _draw_base(family, key, values, shape, dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+def _at(family, base, values, shape, dtype):
+    leaves, structure = jax.tree.flatten(base)
+    leaves = _spread(shape, _checks.noise_dtype(dtype), leaves)
+    return _map_base(family, structure.unflatten(leaves), values, shape, dtype)
+
+
+def _draw_base(family, key, values, shape, dtype):
+    compute_dtype = _checks.noise_dtype(dtype)
+    values = _spread(shape, compute_dtype, values)
+    sharding = jax.typeof(functools.reduce(lax.add, values)).sharding
+    if family.standard is None:
+        return family.noise(key, shape, compute_dtype, out_sharding=sharding)
+    values = [laid_out(lax.stop_gradient(x), sharding) for x in values]
+    return family.standard(key, *values)
+
+
+def _map_base(family, base, values, shape, dtype):
+    values = _spread(shape, _checks.noise_dtype(dtype), values)
+    if family.standard is not None:
+        sharding = jax.typeof(jax.tree.leaves(base)[0]).sharding
+        values = [laid_out(x, sharding) for x in values]
+    return _transform(family, base, values, dtype)
 
 
 def _spread(shape, dtype, values):
     return [jnp.broadcast_to(jnp.asarray(x).astype(dtype), shape) for x in values]
 
 
-def _transform(family, noise, values, dtype):
+def _transform(family, base, values, dtype):
     valid = [domain.holds(x) for x, domain, _ in family.constraints(*values).values()]
     valid = functools.reduce(lax.bitwise_and, valid)
     if family.event_ndim:
@@ -138,7 +214,7 @@ def _transform(family, noise, values, dtype):
     def finish(draws):
         return lax.convert_element_type(_domains.poison(draws, valid), dtype)
 
-    return jax.tree.map(finish, family.transform(noise, *values))
+    return jax.tree.map(finish, family.transform(base, *values))
 
 
 def location_scale(noise: jax.Array, loc: jax.Array, scale: jax.Array) -> jax.Array:

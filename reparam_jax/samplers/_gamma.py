@@ -7,6 +7,7 @@ from jax import lax
 from reparam_jax.special._gamma import gamma_slope
 
 from . import _family
+from ._implicit import at_its_quantile
 from ._marsaglia_tsang import gamma_parts
 
 
@@ -63,27 +64,28 @@ def gamma(
       0.5
     """
     parameters = {"concentration": concentration, "rate": rate}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
-# F(z; a) = u at every a: dz/da = -(dF/da) / p. The key is an ordinary argument, so that
-# nothing leaks under the gradient of a scan over keys.
-@jax.custom_jvp
 def standard_gamma(key: jax.Array, concentration: jax.Array) -> jax.Array:
-    """Draws from Gamma(concentration, 1) at the concentration's own shape."""
+    """Draws from Gamma(concentration, 1), without gradient."""
     factor, exponent = gamma_parts(key, concentration)
     return factor * jnp.exp(-exponent)
 
 
-@standard_gamma.defjvp
-def _standard_gamma_jvp(primals, tangents):
-    key, concentration = primals
-    draws = standard_gamma(key, concentration)
-    return draws, gamma_slope(concentration, draws) * tangents[1]
+# F(z; a) = u at every a: dz/da = -(dF/da) / p.
+gamma_at = at_its_quantile(lambda draw, a: (gamma_slope(a, draw),))
 
 
-def _draw(key, concentration, rate):
-    return lax.div(standard_gamma(key, concentration), rate)
+def _standard(key, concentration, rate):
+    del rate
+    return standard_gamma(key, concentration)
 
 
-_FAMILY = _family.Family("gamma", None, _draw, _family.concentration_and_rate)
+def _at(draw, concentration, rate):
+    return lax.div(gamma_at(draw, concentration), rate)
+
+
+FAMILY = _family.Family(
+    "gamma", None, _at, _family.concentration_and_rate, standard=_standard
+)

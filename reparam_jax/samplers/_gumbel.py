@@ -50,7 +50,7 @@ def gumbel(
       1.0
     """
     parameters = {"loc": loc, "scale": scale}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def gumbel_from_noise(
@@ -86,10 +86,10 @@ def gumbel_from_noise(
       -2.5
     """
     parameters = {"loc": loc, "scale": scale}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
-_FAMILY = _family.Family(
+FAMILY = _family.Family(
     name="gumbel",
     noise=noise_room.gumbel,
     transform=_family.location_scale,

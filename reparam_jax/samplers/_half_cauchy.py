@@ -47,7 +47,7 @@ def half_cauchy(
       True
     """
     parameters = {"scale": scale}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def half_cauchy_from_noise(
@@ -81,9 +81,9 @@ def half_cauchy_from_noise(
       3.0
     """
     parameters = {"scale": scale}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
-_FAMILY = _family.Family(
+FAMILY = _family.Family(
     "half_cauchy", noise_room.half_cauchy, lax.mul, _family.scale_alone
 )

@@ -10,8 +10,41 @@ from jax.extend import core
 
 from reparam_jax._meshes import place
 
+# Of a draw and its parameters, to its derivative in each of them.
+Slopes = Callable[..., tuple[jax.Array, ...]]
 # Of draws, the distribution functions and the log-densities at them.
 Law = Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def at_its_quantile(slopes: Slopes) -> Callable[..., jax.Array]:
+    """Gives draws the derivatives with which they stay at their quantile.
+
+    Args:
+      slopes: ``(draw, *parameters)`` to the derivative of the draw in each parameter.
+
+    Returns:
+      ``(draw, *parameters) -> draw``, for a draw made in any way, itself not
+      differentiated, with those derivatives, of every order that ``slopes`` has.
+    """
+
+    @jax.custom_jvp
+    def at(draw, *parameters):
+        del parameters
+        return draw
+
+    # Of its own function's draw, so that the next order knows that it depends on them.
+    @at.defjvp
+    def _at_jvp(primals, tangents):
+        draw = at(*primals)
+        terms = [
+            slope * tangent
+            for slope, tangent in zip(
+                slopes(draw, *primals[1:]), tangents[1:], strict=True
+            )
+        ]
+        return draw, sum(terms[1:], terms[0])
+
+    return at
 
 
 def implicit(draw: jax.Array, law: Law, event_ndim: int = 0) -> jax.Array:

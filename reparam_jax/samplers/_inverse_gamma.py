@@ -59,29 +59,37 @@ def inverse_gamma(
       2.0
     """
     parameters = {"concentration": concentration, "rate": rate}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 # The logarithm stands beside the draw for the rule: it stays finite where the draw is
 # infinite, and is rounded by itself where the draw's relative precision is higher.
-@jax.custom_jvp
-def _standard_inverse_and_log(key, concentration):
-    """``1 / z`` and ``log z`` of a gamma variable."""
+def _standard(key, concentration, rate):
+    del rate
     factor, exponent = gamma_parts(key, concentration)
     return jnp.exp(exponent) / factor, jnp.log(factor) - exponent
 
 
-@_standard_inverse_and_log.defjvp
-def _standard_inverse_and_log_jvp(primals, tangents):
-    key, concentration = primals
-    inverse, log = _standard_inverse_and_log(key, concentration)
-    log_dot = log_gamma_slope(concentration, log) * tangents[1]
+@jax.custom_jvp
+def _inverse_and_log_at(inverse, log, concentration):
+    """Gives the inverse of a gamma variable, and its log, their derivatives."""
+    del concentration
+    return inverse, log
+
+
+@_inverse_and_log_at.defjvp
+def _inverse_and_log_at_jvp(primals, tangents):
+    concentration = primals[2]
+    inverse, log = _inverse_and_log_at(*primals)
+    log_dot = log_gamma_slope(concentration, log) * tangents[2]
     return (inverse, log), (-inverse * log_dot, log_dot)
 
 
-def _draw(key, concentration, rate):
-    inverse, _ = _standard_inverse_and_log(key, concentration)
+def _at(base, concentration, rate):
+    inverse, _ = _inverse_and_log_at(*base, concentration)
     return rate * inverse
 
 
-_FAMILY = _family.Family("inverse_gamma", None, _draw, _family.concentration_and_rate)
+FAMILY = _family.Family(
+    "inverse_gamma", None, _at, _family.concentration_and_rate, standard=_standard
+)

@@ -9,6 +9,7 @@ from reparam_jax._domains import POSITIVE, Parameter
 from reparam_jax.special._inverse_gaussian import inverse_gaussian_slopes
 
 from . import _family
+from ._implicit import at_its_quantile
 
 
 def inverse_gaussian(
@@ -66,12 +67,7 @@ def inverse_gaussian(
       True
     """
     parameters = {"mean": mean, "shape_parameter": shape_parameter}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
-
-
-def _transform(key, mean, shape_parameter):
-    draw = _roots(key, *lax.stop_gradient((mean, shape_parameter)))
-    return _at_its_quantile(draw, mean, shape_parameter)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 # For a draw z, y = l (z - m)^2 / (m^2 z) is the square of a standard normal. Given y,
@@ -81,7 +77,7 @@ def _transform(key, mean, shape_parameter):
 # The other has probability w / (1 + w), small for large h, where it carries the mean:
 # an exponential is below log(1 + w) as often, and resolved there. The choice is alike
 # in every program, since what decides it is materialised.
-def _roots(key, mean, shape_parameter):
+def _standard(key, mean, shape_parameter):
     valid = POSITIVE.holds(mean) & POSITIVE.holds(shape_parameter)
     normal_key, choice_key = jax.random.split(key)
     like = mean.shape, mean.dtype
@@ -99,18 +95,9 @@ def _roots(key, mean, shape_parameter):
     return mean * jnp.where(is_upper, upper, 1 / upper)
 
 
-@jax.custom_jvp
-def _at_its_quantile(draw, mean, shape_parameter):
-    del mean, shape_parameter
-    return draw
-
-
-@_at_its_quantile.defjvp
-def _at_its_quantile_jvp(primals, tangents):
-    draw = _at_its_quantile(*primals)
-    _, mean, shape_parameter = primals
-    for_mean, for_shape = inverse_gaussian_slopes(mean, shape_parameter, draw)
-    return draw, for_mean * tangents[1] + for_shape * tangents[2]
+_at = at_its_quantile(
+    lambda draw, mean, shape: inverse_gaussian_slopes(mean, shape, draw)
+)
 
 
 def _constraints(mean, shape_parameter):
@@ -121,4 +108,4 @@ def _constraints(mean, shape_parameter):
     }
 
 
-_FAMILY = _family.Family("inverse_gaussian", None, _transform, _constraints)
+FAMILY = _family.Family("inverse_gaussian", None, _at, _constraints, standard=_standard)

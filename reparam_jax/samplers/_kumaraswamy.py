@@ -61,7 +61,7 @@ def kumaraswamy(
       0.58
     """
     parameters = {"concentration1": concentration1, "concentration0": concentration0}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def kumaraswamy_from_noise(
@@ -98,7 +98,7 @@ def kumaraswamy_from_noise(
       0.5
     """
     parameters = {"concentration1": concentration1, "concentration0": concentration0}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 def _transform(noise, concentration1, concentration0):
@@ -141,6 +141,4 @@ def _constraints(concentration1, concentration0):
     }
 
 
-_FAMILY = _family.Family(
-    "kumaraswamy", noise_room.exponential, _transform, _constraints
-)
+FAMILY = _family.Family("kumaraswamy", noise_room.exponential, _transform, _constraints)

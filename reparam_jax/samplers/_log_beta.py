@@ -3,7 +3,7 @@
 import jax
 
 from . import _family
-from ._beta import beta_logit
+from ._beta import logit_at, standard_logit
 
 
 def log_beta(
@@ -58,12 +58,14 @@ def log_beta(
       True
     """
     parameters = {"concentration1": concentration1, "concentration0": concentration0}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
-def _draw(key, concentration1, concentration0):
-    logit = beta_logit(key, concentration1, concentration0)
+def _at(logit, concentration1, concentration0):
+    logit = logit_at(logit, concentration1, concentration0)
     return -jax.nn.softplus(-logit), -jax.nn.softplus(logit)
 
 
-_FAMILY = _family.Family("log_beta", None, _draw, _family.two_concentrations)
+FAMILY = _family.Family(
+    "log_beta", None, _at, _family.two_concentrations, standard=standard_logit
+)

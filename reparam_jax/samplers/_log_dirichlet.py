@@ -3,7 +3,7 @@
 import jax
 
 from . import _family
-from ._dirichlet import draw_along_last_axis
+from ._dirichlet import draws_at, standard
 
 
 def log_dirichlet(
@@ -53,13 +53,18 @@ def log_dirichlet(
       >>> bool(jnp.isfinite(draw).all() & (jnp.sort(draw)[:-1] < -100).all())
       True
     """
-    return _family.draw(_FAMILY, key, {"concentration": concentration}, shape, dtype)
+    return _family.draw(FAMILY, key, {"concentration": concentration}, shape, dtype)
 
 
-def _draw(key, concentration):
-    return draw_along_last_axis(key, concentration)[1]
+def _at(base, concentration):
+    return draws_at(base, concentration)[1]
 
 
-_FAMILY = _family.Family(
-    "log_dirichlet", None, _draw, _family.concentration_alone, event_ndim=1
+FAMILY = _family.Family(
+    "log_dirichlet",
+    None,
+    _at,
+    _family.concentration_alone,
+    event_ndim=1,
+    standard=standard,
 )

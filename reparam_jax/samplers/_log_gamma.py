@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from reparam_jax.special._log_gamma import log_gamma_slope
 
 from . import _family
+from ._implicit import at_its_quantile
 from ._marsaglia_tsang import gamma_parts
 
 
@@ -62,25 +63,22 @@ def log_gamma(
       10000.0
     """
     parameters = {"concentration": concentration, "rate": rate}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
-@jax.custom_jvp
-def standard_log_gamma(key: jax.Array, concentration: jax.Array) -> jax.Array:
-    """Draws the logarithm of Gamma(concentration, 1), at the concentration's shape."""
+def _standard(key, concentration, rate):
+    del rate
     factor, exponent = gamma_parts(key, concentration)
     return jnp.log(factor) - exponent
 
 
-@standard_log_gamma.defjvp
-def _standard_log_gamma_jvp(primals, tangents):
-    key, concentration = primals
-    draws = standard_log_gamma(key, concentration)
-    return draws, log_gamma_slope(concentration, draws) * tangents[1]
+_log_gamma_at = at_its_quantile(lambda draw, a: (log_gamma_slope(a, draw),))
 
 
-def _draw(key, concentration, rate):
-    return standard_log_gamma(key, concentration) - jnp.log(rate)
+def _at(draw, concentration, rate):
+    return _log_gamma_at(draw, concentration) - jnp.log(rate)
 
 
-_FAMILY = _family.Family("log_gamma", None, _draw, _family.concentration_and_rate)
+FAMILY = _family.Family(
+    "log_gamma", None, _at, _family.concentration_and_rate, standard=_standard
+)

@@ -52,7 +52,7 @@ def log_normal(
       2.7
     """
     parameters = {"loc": loc, "scale": scale}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def log_normal_from_noise(
@@ -88,13 +88,13 @@ def log_normal_from_noise(
       1.0
     """
     parameters = {"loc": loc, "scale": scale}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 def _transform(noise, loc, scale):
     return lax.exp(_family.location_scale(noise, loc, scale))
 
 
-_FAMILY = _family.Family(
+FAMILY = _family.Family(
     "log_normal", noise_room.normal, _transform, _family.loc_and_scale
 )

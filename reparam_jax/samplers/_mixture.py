@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -141,18 +141,44 @@ def mixture(
     (logits,) = _domains.check_values(function, compute_dtype, constraints)
     logits = jnp.asarray(logits).astype(compute_dtype)
     components = lax.stop_gradient(components.astype(compute_dtype))
-    draw, logits, valid = _choose(key_choice, logits, components, event_ndim)
+    draw, logits, valid = choose(key_choice, logits, components, event_ndim)
 
     def law(z):
-        at = jnp.expand_dims(z, -1 - event_ndim)
-        values = [
-            _per_component(function, name, callable_(at), components.shape, event_ndim)
+        return [
+            _per_component(function, name, callable_(z), components.shape, event_ndim)
             for name, callable_ in (("cdf", cdf), ("logpdf", logpdf))
         ]
-        return _combine(logits, values[0], values[1], event_ndim)
 
-    draw = implicit(draw, law, event_ndim)
+    place = -1 - event_ndim
+    draw = at(draw, logits, lambda z: law(jnp.expand_dims(z, place)), event_ndim)
     return _domains.poison(draw, valid).astype(dtype)
+
+
+def at(
+    draw: jax.Array,
+    logits: ArrayLike,
+    law: Callable[[jax.Array], Sequence[jax.Array]],
+    event_ndim: int,
+) -> jax.Array:
+    """Gives a draw from a mixture its derivative, for weights and components.
+
+    Args:
+      draw: of shape (...), or (..., dim) for vectors.
+      logits: of shape (..., K).
+      law: of draws, the distribution functions and log-densities of the components, of
+        shape (..., K), or (..., K, dim); those of each coordinate given the ones before
+        it.
+      event_ndim: 1 for vectors, else 0.
+
+    Returns:
+      The draw.
+    """
+
+    def combined(z):
+        cdf, logpdf = law(z)
+        return _combine(logits, cdf, logpdf, event_ndim)
+
+    return implicit(draw, combined, event_ndim)
 
 
 def _are_logits(logits):
@@ -221,7 +247,7 @@ def _takes_shape(sample_components):
 # The scores alone decide, and what they are added from is materialised: however the
 # program is compiled, the same component is chosen.
 @functools.partial(jax.jit, static_argnums=3)
-def _choose(key, logits, components, event_ndim):
+def choose(key, logits, components, event_ndim):
     """Chooses a component for every draw, and says where that makes sense."""
     events, axis = tuple(range(-event_ndim, 0)), -1 - event_ndim
     batch = components.shape[: components.ndim - event_ndim]

@@ -55,7 +55,7 @@ def pareto(
       0.12
     """
     parameters = {"scale": scale, "concentration": concentration}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def pareto_from_noise(
@@ -93,13 +93,13 @@ def pareto_from_noise(
       3.0
     """
     parameters = {"scale": scale, "concentration": concentration}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 def _transform(noise, scale, concentration):
     return lax.mul(scale, exp_of_part(noise, concentration))
 
 
-_FAMILY = _family.Family(
+FAMILY = _family.Family(
     "pareto", noise_room.exponential, _transform, _family.scale_and_concentration
 )

@@ -2,9 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from . import _sphere
-from ._beta import beta_logit
+from ._beta import logit_at, standard_logit
 
 
 def power_spherical(
@@ -68,7 +69,9 @@ def power_spherical(
 # cos t = tanh h and sin t = 1 / cosh h.
 def _angle(dimension, key, concentration):
     half = (dimension - 1) / 2
-    logit = beta_logit(key, concentration + half, jnp.full_like(concentration, half))
+    parameters = concentration + half, jnp.full_like(concentration, half)
+    logit = standard_logit(key, *lax.stop_gradient(parameters))
+    logit = logit_at(logit, *parameters)
     decay = jnp.exp(-jnp.abs(logit) / 2)
     return jnp.tanh(logit / 2), 2 * decay / (1 + decay * decay)
 

@@ -49,7 +49,7 @@ def rayleigh(
       True
     """
     parameters = {"scale": scale}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def rayleigh_from_noise(
@@ -84,13 +84,13 @@ def rayleigh_from_noise(
       6.0
     """
     parameters = {"scale": scale}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 def _transform(noise, scale):
     return lax.mul(scale, sqrt(lax.add(noise, noise)))
 
 
-_FAMILY = _family.Family(
+FAMILY = _family.Family(
     "rayleigh", noise_room.exponential, _transform, _family.scale_alone
 )

@@ -7,6 +7,7 @@ from reparam_jax import noise
 from reparam_jax.special._student_t import student_t_slope
 
 from . import _family
+from ._implicit import at_its_quantile
 from ._marsaglia_tsang import gamma_parts
 from ._rejection import noise_like
 
@@ -67,31 +68,27 @@ def student_t(
       -0.031
     """
     parameters = {"df": df, "loc": loc, "scale": scale}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
-@jax.custom_jvp
-def _standard_student_t(key, df):
+def _standard(key, df, loc, scale):
     """A normal over the root of a gamma variable of mean 1."""
+    del loc, scale
     normal_key, gamma_key = jax.random.split(key)
     normal = noise_like(df, noise.normal, normal_key)
     factor, exponent = gamma_parts(gamma_key, df / 2)
     return normal * jnp.sqrt(df / (2 * factor)) * jnp.exp(exponent / 2)
 
 
-@_standard_student_t.defjvp
-def _standard_student_t_jvp(primals, tangents):
-    _, df = primals
-    draws = _standard_student_t(*primals)
-    return draws, student_t_slope(df, draws) * tangents[1]
+_standard_at = at_its_quantile(lambda draw, df: (student_t_slope(df, draw),))
 
 
-def _draw(key, df, loc, scale):
-    return loc + scale * _standard_student_t(key, df)
+def _at(draw, df, loc, scale):
+    return loc + scale * _standard_at(draw, df)
 
 
 def _constraints(df, loc, scale):
     return _family.all_positive(df=df) | _family.loc_and_scale(loc, scale)
 
 
-_FAMILY = _family.Family("student_t", None, _draw, _constraints)
+FAMILY = _family.Family("student_t", None, _at, _constraints, standard=_standard)

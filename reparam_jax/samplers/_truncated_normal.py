@@ -71,7 +71,7 @@ def truncated_normal(
       (True, 9)
     """
     parameters = {"loc": loc, "scale": scale, "low": low, "high": high}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def truncated_normal_from_noise(
@@ -112,7 +112,7 @@ def truncated_normal_from_noise(
       5.0
     """
     parameters = {"loc": loc, "scale": scale, "low": low, "high": high}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 # At a draw x of probability P, x moves with a parameter by -(dP/dparameter) / p(x), and
@@ -242,6 +242,6 @@ def _constraints(loc, scale, low, high):
     }
 
 
-_FAMILY = _family.Family(
+FAMILY = _family.Family(
     "truncated_normal", noise_room.logistic, _transform, _constraints
 )

@@ -53,7 +53,7 @@ def uniform(
       True
     """
     parameters = {"low": low, "high": high}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def uniform_from_noise(
@@ -89,7 +89,7 @@ def uniform_from_noise(
       4.0
     """
     parameters = {"low": low, "high": high}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 def _transform(noise, low, high):
@@ -109,4 +109,4 @@ def _constraints(low, high):
     }
 
 
-_FAMILY = _family.Family("uniform", noise_room.uniform, _transform, _constraints)
+FAMILY = _family.Family("uniform", noise_room.uniform, _transform, _constraints)

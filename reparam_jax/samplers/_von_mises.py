@@ -9,6 +9,7 @@ from reparam_jax._domains import FINITE, NON_NEGATIVE, Parameter
 from reparam_jax.special._von_mises import von_mises_slope
 
 from . import _family
+from ._implicit import at_its_quantile
 from ._rejection import first_accepted, noise_like
 
 
@@ -62,28 +63,23 @@ def von_mises(
       0.4
     """
     parameters = {"loc": loc, "concentration": concentration}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
-def _draw(key, loc, concentration):
-    return _wrapped(loc + _centred(key, concentration))
-
-
-# F(x; kappa) = u at every kappa: dx/dkappa = -(dF/dkappa) / p. The key is an ordinary
-# argument, so that nothing leaks under the gradient of a scan over keys.
-@jax.custom_jvp
-def _centred(key, concentration):
+def _standard(key, loc, concentration):
     """Draws around 0."""
+    del loc
     valid = NON_NEGATIVE.holds(concentration)
     concentration = jnp.where(valid, concentration, 1)
     return first_accepted(_proposals(concentration), key, like=concentration)
 
 
-@_centred.defjvp
-def _centred_jvp(primals, tangents):
-    key, concentration = primals
-    draws = _centred(key, concentration)
-    return draws, von_mises_slope(concentration, draws) * tangents[1]
+# F(x; kappa) = u at every kappa: dx/dkappa = -(dF/dkappa) / p.
+_centred_at = at_its_quantile(lambda x, kappa: (von_mises_slope(kappa, x),))
+
+
+def _at(draw, loc, concentration):
+    return _wrapped(loc + _centred_at(draw, concentration))
 
 
 # Best and Fisher propose from a wrapped Cauchy law of parameter rho, by a half tangent:
@@ -149,4 +145,4 @@ def _constraints(loc, concentration):
     }
 
 
-_FAMILY = _family.Family("von_mises", None, _draw, _constraints)
+FAMILY = _family.Family("von_mises", None, _at, _constraints, standard=_standard)

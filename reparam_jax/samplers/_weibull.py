@@ -53,7 +53,7 @@ def weibull(
       0.37
     """
     parameters = {"scale": scale, "concentration": concentration}
-    return _family.draw(_FAMILY, key, parameters, shape, dtype)
+    return _family.draw(FAMILY, key, parameters, shape, dtype)
 
 
 def weibull_from_noise(
@@ -90,13 +90,13 @@ def weibull_from_noise(
       6.0
     """
     parameters = {"scale": scale, "concentration": concentration}
-    return _family.from_noise(_FAMILY, noise, parameters, dtype)
+    return _family.from_noise(FAMILY, noise, parameters, dtype)
 
 
 def _transform(noise, scale, concentration):
     return lax.mul(scale, root(noise, concentration))
 
 
-_FAMILY = _family.Family(
+FAMILY = _family.Family(
     "weibull", noise_room.exponential, _transform, _family.scale_and_concentration
 )

@@ -205,10 +205,26 @@ def _density(kappa, x):
 def _density_jvp(primals, tangents):
     (kappa, x), (kappa_dot, x_dot) = primals, tangents
     density = _density(kappa, x)
-    score = _deficit(kappa) - 2 * jnp.square(jnp.sin(x / 2))
+    score = deficit(kappa) - 2 * jnp.square(jnp.sin(x / 2))
     return density, density * (score * kappa_dot - kappa * jnp.sin(x) * x_dot)
 
 
 @elementwise
-def _deficit(kappa):
+def deficit(kappa: jax.Array) -> jax.Array:
+    """Returns ``1 - A``, the lack of the mean resultant length to 1."""
     return _mass_and_deficit(kappa)[1]
+
+
+# By the same masses; in the tails too, where the density underflows.
+@jax.custom_jvp
+def log_density(kappa: jax.Array, x: jax.Array) -> jax.Array:
+    """Returns the log-density at an angle from the mode, with precise derivatives."""
+    mass, _ = _mass_and_deficit(kappa)
+    return -2 * kappa * jnp.square(jnp.sin(x / 2)) - jnp.log(2 * mass)
+
+
+@log_density.defjvp
+def _log_density_jvp(primals, tangents):
+    (kappa, x), (kappa_dot, x_dot) = primals, tangents
+    score = deficit(kappa) - 2 * jnp.square(jnp.sin(x / 2))
+    return log_density(kappa, x), score * kappa_dot - kappa * jnp.sin(x) * x_dot

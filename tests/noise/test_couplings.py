@@ -10,19 +10,31 @@ import scipy.stats
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import reparam_jax as rj
-from tests.noise.test_fold import LAWS, every_law
+from tests.noise.test_fold import LAWS
 from tests.samplers.table import TABLE
 
 antithetic, stratified = rj.noise.antithetic, rj.noise.stratified
+SLOW = pytest.mark.slow  # a program each
 both = pytest.mark.parametrize(
     "coupling", [antithetic, stratified], ids=lambda coupling: coupling.__name__
+)
+every_law = pytest.mark.parametrize(
+    "noise",
+    [
+        pytest.param(
+            noise,
+            id=noise.__name__,
+            marks=() if noise in (rj.noise.normal, rj.noise.exponential) else SLOW,
+        )
+        for noise in LAWS
+    ],
 )
 SHOWN = ("laplace", "weibull", "kumaraswamy")
 MONOTONE = [
     pytest.param(
         row,
         id=row.title,
-        marks=() if row.name in SHOWN else pytest.mark.slow,  # a program each
+        marks=() if row.name in SHOWN else SLOW,
     )
     for row in TABLE
     if row.noise and not row.oracle.event_shape

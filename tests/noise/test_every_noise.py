@@ -34,7 +34,13 @@ DRAWS = [
 ]
 SMALL_TOO = [*REFERENCES, rj.noise.exponential]  # the others fold as it does
 named = functools.partial(pytest.mark.parametrize, ids=lambda draw: draw.__name__)
-every_noise = named("draw", DRAWS)
+# Of the noises that are folded one runs by default: the others share its code.
+THOROUGH = [pytest.mark.slow, pytest.mark.thorough]
+FOLDED = set(DRAWS) - set(REFERENCES) - {rj.noise.exponential}
+every_noise = named(
+    "draw",
+    [pytest.param(draw, marks=THOROUGH if draw in FOLDED else ()) for draw in DRAWS],
+)
 noise_of_jax_random = named("draw", list(REFERENCES))
 small_and_large = pytest.mark.parametrize("shape", [(7,), (40, 500)], ids=str)
 

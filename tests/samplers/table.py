@@ -607,7 +607,6 @@ TABLE = (
 LEADERS = {
     "normal(mean, var)",
     "kumaraswamy(concentration1, concentration0)",
-    "multivariate_normal(mean, scale_tril)",
     "gamma(concentration, rate)",
 }
 

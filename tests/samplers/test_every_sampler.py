@@ -41,16 +41,23 @@ def moved_along_its_law(row):
     return row.noise is None and row.oracle.moved is not None
 
 
-def every(holds=lambda row: True, *, programs=False):
-    """Parametrises by row; tests of programs are slow but for the leading rows."""
+def every(holds=lambda row: True, *, programs=False, slow=False):
+    """Parametrises by row; leading rows run by default.
+
+    Tests of programs are thorough for the others, and slow where one says so.
+    """
+    marks = [pytest.mark.slow] * slow + THOROUGH * programs
     return pytest.mark.parametrize(
         "row",
-        [case(row, marks=slow_for(row) if programs else ()) for row in rows(holds)],
+        [case(row, marks=marks_for(row, marks)) for row in rows(holds)],
     )
 
 
-def slow_for(row):
-    return [] if row.title in LEADERS else [pytest.mark.slow]
+THOROUGH = [pytest.mark.slow, pytest.mark.thorough]
+
+
+def marks_for(row, marks):
+    return [] if row.title in LEADERS else marks
 
 
 every_row = every()
@@ -62,7 +69,7 @@ every_parameter_with_noise = pytest.mark.parametrize(
             row,
             name,
             title=f"{row.title}-{name}",
-            marks=slow_for(row),
+            marks=marks_for(row, THOROUGH),
         )
         for row in rows(with_noise)
         for name in row.domains
@@ -220,7 +227,7 @@ def test_float64_gradients_are_the_implicit_ones(row):
         assert np.max(error[keep]) < 1e-6, name
 
 
-@every(with_noise)
+@every(with_noise, slow=True)
 def test_float32_gradients_are_those_of_float64(row):
     parameters = row.spread(BATCH)
     directions = directions_of(row, parameters)
@@ -243,7 +250,7 @@ def test_float32_gradients_are_those_of_float64(row):
         assert ulps(mine, truth, scale) <= row.ulps, (name, ulps(mine, truth, scale))
 
 
-@every(implicit)
+@every(implicit, slow=True)
 def test_float32_gradients_are_the_implicit_ones(row):
     parameters = row.spread(BATCH)
     directions = directions_of(row, parameters)
@@ -440,7 +447,7 @@ def test_shape_is_that_of_the_whole_result_and_noise_is_not_shared(row):
         row.draw(key(), wrong, shape=(5, *event))
 
 
-@every(with_noise)
+@every(with_noise, slow=True)
 def test_a_draw_is_from_noise_of_that_noise(row):
     parameters = row.spread(BATCH)
     noise = getattr(rj.noise, row.noise)(key(), (*BATCH, *row.oracle.noise_shape))
@@ -538,7 +545,7 @@ def bad_cases(*, programs=False):
                 reported,
                 values,
                 title=f"{row.title}-{label(values)}",
-                marks=slow_for(row) if programs else (),
+                marks=marks_for(row, THOROUGH) if programs else (),
             )
             for row in TABLE
             for reported, values in row.bad

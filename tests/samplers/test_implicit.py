@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.scipy.stats import norm
 
 from reparam_jax.samplers._implicit import implicit
@@ -34,6 +35,7 @@ def test_the_value_is_the_draw_bit_for_bit():
     np.testing.assert_array_equal(jax.jit(attached)(SLOPE), POINTS)
 
 
+@pytest.mark.slow
 def test_later_coordinates_follow_earlier_ones():
     for derive in (jax.jacfwd, jax.jacrev):
         found, expected = derive(attached)(SLOPE), derive(explicit)(SLOPE)

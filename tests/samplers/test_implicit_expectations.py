@@ -10,6 +10,9 @@ import scipy.stats
 import reparam_jax as rj
 from reparam_jax.special._log_beta import beta_logit_slopes
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 COUNT = 200_000
 
 

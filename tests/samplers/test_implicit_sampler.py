@@ -9,6 +9,9 @@ from jax.scipy.stats import gamma, logistic, norm
 
 import reparam_jax as rj
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 SHAPE = (3, 40)
 LOC = np.linspace(-2, 3, 40, dtype=np.float32)[None]
 SCALE = np.array([[0.5], [1.0], [7.0]], np.float32)

@@ -13,6 +13,9 @@ from jax.scipy.stats import logistic, norm
 
 import reparam_jax as rj
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 LOGITS = np.log(np.float32([0.3, 0.7]))
 LOC, SCALE = np.float32([[-1.0, 1.5]]), np.float32([[0.5, 0.8]])
 
@@ -159,7 +162,6 @@ def test_an_absent_component_is_never_drawn_and_has_no_slope():
 LOGITS64, LOC64, SCALE64 = (np.asarray(x, np.float64) for x in (LOGITS, LOC, SCALE))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inner", "outer"), [(jax.jacfwd, jax.jacrev), (jax.jacrev, jax.jacfwd)]
 )
@@ -266,7 +268,6 @@ def rosenblatt(z, logits, loc, factor):
     return jnp.stack(uniforms, -1)
 
 
-@pytest.mark.slow  # a triangular map of three orders to compile
 def test_vectors_move_along_the_knothe_rosenblatt_map():
     """To second order, in float64: the uniforms of the moved draws stay."""
     with jax.enable_x64(True):
@@ -308,7 +309,6 @@ def test_vectors_move_along_the_knothe_rosenblatt_map():
         assert abs(float(reverse)) < 1e-12
 
 
-@pytest.mark.slow  # a triangular map of three orders to compile
 def test_the_law_of_vectors_is_uniform_in_its_conditionals(alpha):
     logits, loc, factor = (np.float32(x) for x in vector_parameters())
     draws = normal_vectors(key(), logits, loc, factor, 4000)

@@ -32,6 +32,7 @@ def assert_same_draws(actual, expected):
     assert ulps(actual, np.asarray(expected), scale) <= 1
 
 
+@pytest.mark.slow
 def test_vmap_over_keys_draws_the_same():
     mapped = jax.vmap(lambda key: rj.normal(key, MEAN, VAR))
     assert_same_draws(mapped(keys()), eager_draws())
@@ -130,6 +131,7 @@ def loss_and_slopes(mean, var, key):
     return jax.value_and_grad(loss, argnums=(0, 1))(mean, var)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(7,), SHAPE], ids=str)
 def test_strict_dtype_promotion_is_no_obstacle(shape):
     mean, var = jnp.ones(shape), jnp.ones(shape)

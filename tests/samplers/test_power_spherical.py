@@ -8,6 +8,9 @@ import scipy.stats
 
 import reparam_jax as rj
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 
 def key(number=0):
     return jax.random.key(103 + number)

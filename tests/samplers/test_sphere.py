@@ -10,6 +10,9 @@ import pytest
 import reparam_jax as rj
 from reparam_jax.samplers import _sphere
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 ANGLES = np.float64([0.0, 0.3, 1.5, 3.0, np.pi])
 
 

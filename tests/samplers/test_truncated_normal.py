@@ -8,6 +8,9 @@ import scipy.stats
 import reparam_jax as rj
 from tests.special.reference_data import error, load
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 INF = np.inf
 # Standardised bounds: near, one-sided, far out, narrow, and far wider than the law.
 BOUNDS = (

@@ -8,6 +8,9 @@ import reparam_jax as rj
 from reparam_jax.samplers._von_mises import _proposals
 from reparam_jax.special._von_mises import von_mises_slope
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 CONCENTRATIONS = (0.0, 1e-3, 0.3, 2.0, 40.0, 1e3, 1e6)
 COUNT = 20_000
 
@@ -66,7 +69,6 @@ def test_slopes_are_1_in_loc_and_implicit_in_the_concentration():
     np.testing.assert_allclose(slopes[1], expected, rtol=1e-6)
 
 
-@pytest.mark.slow  # programs of second derivatives
 def test_second_derivatives_in_the_concentration_follow_the_path():
     concentration = np.repeat(np.float64(CONCENTRATIONS[1:]), 20)
     with jax.enable_x64(True):

@@ -13,6 +13,9 @@ import scipy.stats
 import reparam_jax as rj
 from reparam_jax.samplers._von_mises_fisher import _proposals, von_mises_fisher_angle
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 COUNT = 4000
 GRID = [(2, 0.0), (2, 0.7), (2, 30.0), (3, 5.0), (7, 400.0), (300, 1000.0)]
 

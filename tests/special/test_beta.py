@@ -39,6 +39,7 @@ def test_slopes_against_mpmath(dtype):
             np.testing.assert_allclose(slope, TABLE[name], rtol=BOUND[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_total_second_derivatives_against_mpmath(dtype):
     # dz/da twice along the path: the slope's own derivative, and what the draw's
@@ -92,6 +93,7 @@ def test_swapped_concentrations_mirror_the_draw():
     np.testing.assert_allclose(in_b, -in_b_mirrored, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_outside_the_domain_slopes_and_their_derivatives_are_nan():
     a = np.float32([1, -1, 1, 1, 0, np.nan, np.inf, 2])
     b = np.float32([1, 1, 1, 1, 1, 1, 1, 3])

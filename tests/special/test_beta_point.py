@@ -6,6 +6,9 @@ import pytest
 
 from reparam_jax.special._beta_point import point_of, point_of_logs
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 # Draws within a few standard deviations of their mean, where all that large
 # concentrations cancel shows, and some far out.
 A = np.float32([1e6, 1e6, 1e5, 1e6, 30.0, 1e-3, 1e-3, 2.0, 1e3, 7e5])

@@ -7,6 +7,9 @@ from reparam_jax.special._beta_point import point_of
 from reparam_jax.special._beta_slopes import logit_slopes
 from reparam_jax.special._beta_tail import SPLIT_BELOW
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 
 @jax.jit
 def slopes(a, b, x):

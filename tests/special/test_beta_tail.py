@@ -6,6 +6,9 @@ import pytest
 from reparam_jax.special import _beta_tail as tail
 from reparam_jax.special._beta_point import point_of
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 # Draws below their mean, so that none is mirrored, with both kinds of reach.
 A = np.float32([3.0, 40.0, 1e5, 2.0, 0.01, 1e-3, 2.6, 1e6, 5.0, 300.0])
 B = np.float32([2.0, 60.0, 1e5, 5.0, 0.01, 1e3, 1e6, 3.0, 0.01, 300.0])

@@ -12,11 +12,19 @@ import reparam_jax as rj
 from tests import hlo
 from tests.special.table import TABLE
 
+# Two programs of each are compiled, into which the time goes: the others are slow.
+THOROUGH = [pytest.mark.slow, pytest.mark.thorough]
+LEADERS = {"gamma_pathwise_grad", "von_mises_pathwise_grad", "betainc", "erfcx"}
 every_function = pytest.mark.parametrize(
     "function",
     [
         pytest.param(
-            function, id=function.name, marks=pytest.mark.xdist_group(function.name)
+            function,
+            id=function.name,
+            marks=[
+                pytest.mark.xdist_group(function.name),
+                *([] if function.name in LEADERS else THOROUGH),
+            ],
         )
         for function in TABLE
     ],
@@ -41,6 +49,7 @@ def value_and_slopes(function):
 def test_every_special_function_has_a_row():
     public = {name for name, f in vars(rj.special).items() if inspect.isfunction(f)}
     assert public == {function.name for function in TABLE}
+    assert public > LEADERS
 
 
 @pytest.mark.slow  # two programs of every function

@@ -7,6 +7,9 @@ import scipy.special
 import reparam_jax as rj
 from tests.special.test_gamma import BITS, points, precision, relative
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 PAIR = pytest.mark.parametrize(
     ("function", "law", "sign"),
     [
@@ -62,7 +65,6 @@ def test_derivatives_are_the_density_and_its_product_with_the_slope(
     assert relative(by_concentration[seen], expected[seen]) < bound
 
 
-@pytest.mark.slow  # programs of second derivatives
 @BITS
 @PAIR
 def test_second_derivatives_are_those_of_mpmath(bits, function, law, sign):

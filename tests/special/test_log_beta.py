@@ -8,6 +8,9 @@ import pytest
 from reparam_jax.special import beta_pathwise_grad, log_beta_pathwise_grad
 from reparam_jax.special._log_beta import log1mexp, log_beta_slopes
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 # Of float32 numbers; the tail without a change of sign, integrated by mpmath.quad over
 # the logit of t to 32 digits. The first rows are extreme.
 REFERENCE = pathlib.Path(__file__).parent / "reference" / "log_beta.csv"

@@ -20,6 +20,9 @@ from tests.special.test_gamma import (
     relative,
 )
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 REFERENCE = np.genfromtxt(
     pathlib.Path(__file__).parent / "reference" / "log_gamma.csv",
     delimiter=",",
@@ -87,7 +90,6 @@ HESSIANS = {
 }
 
 
-@pytest.mark.slow
 @BITS
 @pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
 def test_third_derivatives_of_draws_are_those_of_the_reference(bits, mode):

@@ -75,6 +75,7 @@ def test_slope_is_the_reference(dtype):
 
 
 # The partial derivatives, in each mode, add up to the second derivative of a draw.
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["jvp", "vjp"])
 def test_second_derivative_of_a_draw_is_the_reference(dtype, mode):
     df, t = arguments(dtype)

@@ -11,6 +11,9 @@ from reparam_jax.special._truncated_normal import (
 )
 from tests.special.reference_data import derivatives_and_differences, error, load
 
+# Into compiling many programs goes the time.
+pytestmark = pytest.mark.slow
+
 every_dtype = pytest.mark.parametrize("bits", [32, 64])
 slopes = rj.special.truncated_normal_pathwise_grad
 
@@ -73,7 +76,6 @@ def test_second_derivatives_along_the_path(bits, mode):
             np.testing.assert_array_equal(np.isfinite(second), True)
 
 
-@pytest.mark.slow  # programs of second derivatives
 @pytest.mark.parametrize(
     ("point", "place"), [((1.2, 3.0, 2.1), 0), ((-1.5, 0.9, 0.4), 1)]
 )

@@ -43,6 +43,7 @@ def value_and_partials(dimension, concentration, angle):
     return value, first, second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", BOUNDS)
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_value_and_total_second_derivative_are_those_of_mpmath(dimension, dtype):
