@@ -1,4 +1,5 @@
 import ast
+import dataclasses
 import inspect
 import pathlib
 
@@ -149,6 +150,7 @@ def parameters(member):
 
 
 PUBLIC = public_members()
+STARS = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
 
 
 def test_the_public_members_are_found():
@@ -166,23 +168,38 @@ def test_the_public_members_are_found():
 def test_docstrings_are_contracts(member):
     thing = PUBLIC[member]
     text = inspect.getdoc(thing)
-    described = ["Example:", "Args:"]
+    described = ["Example:"] + ["Args:"] * bool(parameters(thing))
     if not inspect.isclass(thing):
         described.append("Yields:" if thing is rj.validation else "Returns:")
     if thing is not rj.validation:
         described.append("Gradient:")
     assert [heading for heading in described if heading not in text] == []
-    arguments = text.split("Args:")[1]
+    arguments = text.partition("Args:")[2]
     for parameter in parameters(thing):
-        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+        stars = STARS.get(parameter.kind, "")
         assert f"\n  {stars}{parameter.name}: " in arguments
 
 
-@pytest.mark.parametrize(
-    "member", [key for key in PUBLIC if inspect.isclass(PUBLIC[key])]
-)
+CLASSES = [key for key in PUBLIC if inspect.isclass(PUBLIC[key])]
+LAYERS = [key for key in CLASSES if issubclass(PUBLIC[key], nnx.Module)]
+ESTIMATORS = [key for key in CLASSES if hasattr(PUBLIC[key], "estimate")]
+
+
+def test_classes_are_layers_or_estimators():
+    assert sorted(CLASSES) == sorted(LAYERS + ESTIMATORS)
+
+
+@pytest.mark.parametrize("member", ESTIMATORS)
+def test_estimators_are_frozen_and_tell_draws_gradient_and_cost(member):
+    estimator = PUBLIC[member]
+    assert dataclasses.is_dataclass(estimator)
+    assert estimator.__dataclass_params__.frozen
+    text = inspect.getdoc(estimator)
+    assert [part for part in ("Draws:", "Gradient:", "Cost:") if part not in text] == []
+
+
+@pytest.mark.parametrize("member", LAYERS)
 def test_layers_document_their_call(member):
-    assert issubclass(PUBLIC[member], nnx.Module)
     text = inspect.getdoc(PUBLIC[member].__call__)
     assert "Args:" in text
     assert "Returns:" in text

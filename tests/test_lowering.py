@@ -7,12 +7,16 @@ import inspect
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import optax
 import pytest
 from flax import nnx
 
 import reparam_jax as rj
+from tests.estimators.table import TABLE as ESTIMATORS
 from tests.hlo import CIPHER
+from tests.relaxations.table import SHAPE as RELAXED
+from tests.relaxations.table import TABLE as RELAXATIONS
 from tests.samplers.table import TABLE
 from tests.special.table import TABLE as FUNCTIONS
 from tests.ulps import ulps
@@ -109,11 +113,100 @@ def special_functions():
     return {f"special.{function.name}": [case(function)] for function in FUNCTIONS}
 
 
+def relaxations():
+    def of_noise(member):
+        def draw(arguments, key):
+            del key
+            return member.from_noise(arguments["noise"], arguments["parameters"])
+
+        return draw, {"noise": jnp.ones(RELAXED), "parameters": member.given()}
+
+    def of_key(member):
+        return lambda parameters, key: member.draw(key, parameters), member.given()
+
+    def of_draw(function):
+        arguments = {"draw": jnp.ones(RELAXED), "parameters": jnp.ones(RELAXED)}
+
+        def evaluate(arguments, key):
+            del key
+            return function(arguments["draw"], arguments["parameters"])
+
+        return [(evaluate, arguments)]
+
+    room = rj.relaxations
+    cases = collections.defaultdict(list)
+    for member in RELAXATIONS:
+        cases[member.name].append(of_key(member))
+        if member.twin_options is not None:
+            cases[f"{member.name}_from_noise"].append(of_noise(member))
+    functions = {
+        "log_gumbel_softmax_log_prob": lambda x, y: room.log_gumbel_softmax_log_prob(
+            x, y, 0.5
+        ),
+        "logit_relaxed_bernoulli_log_prob": lambda x, y: (
+            room.logit_relaxed_bernoulli_log_prob(x, y, 0.5)
+        ),
+        "hard_concrete_nonzero_prob": lambda x, y: (
+            x * room.hard_concrete_nonzero_prob(y)
+        ),
+        "saturated_fraction": lambda x, y: y * room.saturated_fraction(x),
+    }
+    cases |= {name: of_draw(function) for name, function in functions.items()}
+    in_room = {f"relaxations.{name}": each for name, each in cases.items()}
+    # The same functions under a shorter name.
+    return in_room | {name: [] for name in cases if hasattr(rj, name)}
+
+
+def estimated(row):
+    def cost(draw):
+        return jnp.cos(jnp.reshape(draw, (4, -1)).sum(-1))
+
+    def mean(parameters, key):
+        law, options = row.law(parameters["x"]), {"num_samples": row.num_samples}
+        return rj.expectation(key, cost, law, estimator=row.estimator, **options)
+
+    return mean, {"x": jnp.full((4, 3), 0.3)}
+
+
+def estimators():
+    cases = collections.defaultdict(list)
+    for row in ESTIMATORS:
+        cases[type(row.estimator).__name__].append(estimated(row))
+    return dict(cases) | {"expectation": [estimated(ESTIMATORS[1])]}
+
+
+def second_moment(temperature, key):
+    law, estimator = dist.Bernoulli(logits=jnp.zeros(16)), rj.Rebar(temperature)
+    return rj.gradient_second_moment(
+        key, lambda bits: jnp.sum(bits) ** 2, law, estimator=estimator
+    )
+
+
+def numpyro_draw(parameters, key):
+    return rj.sample(key, dist.StudentT(4.0, **parameters))
+
+
+def numpyro_density(parameters, key):
+    return rj.sample_and_log_prob(key, dist.StudentT(4.0, **parameters))[1]
+
+
+def follow(parameters, key):
+    init, update = rj.moving_average_baseline()
+    del key
+    return update(init(SHAPE), parameters["cost"]).value
+
+
 # For each public name: what to lower. `validation` switches Python code, not programs.
 CASES = {
     **samplers(),
     **noises(),
     **special_functions(),
+    **estimators(),
+    **relaxations(),
+    "gradient_second_moment": [(second_moment, jnp.float32(0.5))],
+    "moving_average_baseline": [(follow, {"cost": VAR})],
+    "sample": [(numpyro_draw, {"loc": MEAN, "scale": VAR})],
+    "sample_and_log_prob": [(numpyro_density, {"loc": MEAN, "scale": VAR})],
     "validation": [],
     "layers.Sample": [layer(rj.layers.Sample, MEAN, VAR)],
     "layers.GaussianHead": [layer(gaussian_head, MEAN)],
@@ -121,10 +214,21 @@ CASES = {
 }
 
 
+WITHOUT_DRAWS = {
+    "layers.GaussianHead",
+    "Auto",  # of few outcomes
+    "Enumerate",
+    "Quadrature",
+    "moving_average_baseline",
+}
+
+
 def draws_nothing(name):
-    if name.startswith("special."):
+    if name.startswith("special.") or name.endswith(
+        ("softmax_log_prob", "bernoulli_log_prob", "nonzero_prob", "_fraction")
+    ):
         return True
-    return name.endswith("_from_noise") or name == "layers.GaussianHead"
+    return name.endswith("_from_noise") or name in WITHOUT_DRAWS
 
 
 def public_names():
