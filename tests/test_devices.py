@@ -162,12 +162,14 @@ def test_no_device_draws_more_noise_than_its_own(function, shape, axes, kind):
     assert max(math.prod(dimensions) for dimensions in words) in (local, local // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_device_draws_more_noise_than_its_own_where_a_short_axis_is_sharded(kind):
     words = hlo.shapes(on_mesh(draw, "short axis", "2x4", kind).text, "u32")
     assert max(math.prod(dimensions) for dimensions in words) <= 256 * 64 // 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", ["large", "small"])
 def test_noise_functions_place_what_one_device_draws(shape, kind):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.stats
 
 import reparam_jax as rj
@@ -69,6 +70,7 @@ def law_at(row, draws):
 # At a draw z the gradient is -(dF/dtheta) / p: told apart from another path with the
 # same law, and compared as probability, whose rounding in the differences is alike for
 # all draws.
+@pytest.mark.slow
 @parametrized(TABLE)
 def test_draws_have_the_law_and_stay_at_their_quantile(row, alpha):
     with jax.enable_x64(True):

@@ -68,6 +68,7 @@ def test_expanded_and_named_axes_draw_as_sample_axes_do(row):
         np.testing.assert_array_equal(rj.sample(key(), same, (4,)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

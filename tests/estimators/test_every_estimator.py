@@ -65,6 +65,7 @@ def alike(found, wanted, rtol=2e-5):
     )
 
 
+@pytest.mark.slow
 @PROGRAMS
 def test_eager_and_jitted_programs_agree(row):
     by_hand = jax.value_and_grad(functools.partial(loss, row), (0, 1))

@@ -80,6 +80,7 @@ def test_gradients_of_parameters_mean_and_variance_flow_under_jit():
     chex.assert_trees_all_equal_shapes_and_dtypes(for_params, params)
 
 
+@pytest.mark.slow
 def test_vmap_over_keys_and_scan_over_keys_draw_independently():
     layer = network()
 
@@ -96,6 +97,7 @@ def test_vmap_over_keys_and_scan_over_keys_draw_independently():
     close(jax.jit(lambda keys: jax.lax.scan(body, None, keys)[1])(keys()), one_by_one)
 
 
+@pytest.mark.slow
 def test_remat_gives_the_same_draw_and_gradient():
     layer = network()
 

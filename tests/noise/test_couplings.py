@@ -137,6 +137,7 @@ def test_samplers_of_antithetic_noise_keep_law_and_gradient(row, alpha):
     assert all(np.all(np.isfinite(slope)) for slope in slopes.values())
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("noise", [rj.noise.normal, rj.noise.exponential])
 def test_coupled_noise_is_the_same_in_every_program(coupling, noise):

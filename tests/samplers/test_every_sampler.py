@@ -154,7 +154,7 @@ def directions_of(row, parameters):
 # --- the law ---
 
 
-@every_row
+@every(slow=True)
 def test_draws_follow_the_law(row, alpha):
     assert_law(row, np.float32, alpha)
 
@@ -537,6 +537,7 @@ def test_a_gradient_runs_the_cipher_once(row):
 
 
 def bad_cases(*, programs=False):
+    marks = THOROUGH if programs else [pytest.mark.slow]
     return pytest.mark.parametrize(
         ("row", "reported", "values"),
         [
@@ -545,7 +546,7 @@ def bad_cases(*, programs=False):
                 reported,
                 values,
                 title=f"{row.title}-{label(values)}",
-                marks=marks_for(row, THOROUGH) if programs else (),
+                marks=marks_for(row, marks),
             )
             for row in TABLE
             for reported, values in row.bad

@@ -157,6 +157,7 @@ def test_a_parameter_that_is_broadcast_gets_the_sum_over_its_elements(name):
     chex.assert_trees_all_close(slopes, expected, rtol=2e-6, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mean_shape", "scale_shape"),
     [

@@ -72,6 +72,7 @@ def by_reverse(function, x):
     return jax.grad(lambda x: jnp.sum(function(x)))(x)
 
 
+@pytest.mark.slow
 @BITS
 @pytest.mark.parametrize(
     ("outer", "inner"),

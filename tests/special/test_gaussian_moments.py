@@ -24,6 +24,7 @@ def exact(i, j, start, width):
     return float(mpmath.quad(integrand, [0, end / 8, end / 2, end]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize(("i", "j"), POWERS)
 def test_moments_are_right_for_narrow_distant_and_wide_pieces(i, j, bits):
