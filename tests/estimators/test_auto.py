@@ -49,7 +49,7 @@ def cost(z):
 
 
 # Of two cases of a kind one runs by default.
-SLOW = {"von Mises", "seven bits, one sample", "65 categories", "one Poisson"}
+SLOW = {"von Mises", "seven bits, one sample", "one Poisson"}
 
 
 @pytest.mark.parametrize(

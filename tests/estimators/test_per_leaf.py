@@ -122,8 +122,9 @@ def test_one_estimator_shared_by_leaves_treats_them_together():
     tree = {"a": dist.Bernoulli(logits=0.3), "b": dist.Bernoulli(logits=jnp.zeros(3))}
 
     def cost(draw):
-        jax.debug.callback(lambda _: rows.append(1), draw["a"])
-        return draw["a"] * jnp.sum(draw["b"] * 1.0)
+        total = draw["a"] * jnp.sum(draw["b"] * 1.0)
+        jax.debug.callback(lambda _: rows.append(1), total)
+        return total
 
     rows = []
     estimators = {"a": shared, "b": shared}
