@@ -6,6 +6,7 @@ import numpyro.distributions as dist
 from jax.nn import log_sigmoid
 from jax.scipy.special import gammaln
 
+from reparam_jax.relaxations._scores import log_softmax, one_hot_argmax
 from reparam_jax.special._log_beta import log1mexp
 from reparam_jax.special._log_terms import (
     log_gamma_excess,
@@ -76,19 +77,10 @@ def _take(array, value):
 
 
 def _categorical_logits(law, value):
-    return _take(_log_softmax(_float(law.logits)), value)
-
-
-# With the largest logit m, log p_k = l_k - m - log1p(sum of exp(l_j - m) over all j but
-# its own): of a category that is nearly certain, the rest of 1 is not rounded away, in
-# the derivative either. Once for all draws.
-def _log_softmax(logits):
-    place = jnp.argmax(logits, -1, keepdims=True)
-    largest = jnp.arange(logits.shape[-1]) == place
-    shifted = logits - jnp.take_along_axis(logits, place, -1)
-    shifted = jnp.where(largest, 0, shifted)
-    others = jnp.where(largest, 0, jnp.exp(shifted))
-    return shifted - jnp.log1p(jnp.sum(others, -1, keepdims=True))
+    logits = _float(law.logits)
+    # Once for all draws; of a nearly certain category, the rest of 1 keeps its digits.
+    logs = log_softmax(logits, one_hot_argmax(logits), jnp.ones_like(logits))
+    return _take(logs, value)
 
 
 # The logarithm after the choice: that of another category, which may be impossible,

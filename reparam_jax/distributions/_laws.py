@@ -46,17 +46,13 @@ def cdf(distribution: Distribution, values: jax.Array) -> jax.Array:
     Raises:
       NotImplementedError: NumPyro does not know it either.
     """
-    law = unwrap(distribution)
-    known = next((_CDFS[kind] for kind in type(law).__mro__ if kind in _CDFS), None)
+    law: Any = unwrap(distribution)
     with jax.numpy_rank_promotion("allow"):
-        if known is not None and type(law).cdf is dist_cdf(law):
-            return jnp.asarray(known(law, values))
+        for kind in type(law).__mro__:
+            # A subclass with a distribution function of its own is another law.
+            if kind in _CDFS and type(law).cdf is kind.cdf:
+                return jnp.asarray(_CDFS[kind](law, values))
         return jnp.asarray(law.cdf(values))
-
-
-def dist_cdf(law: Any) -> Callable:
-    """The method ``cdf`` of the first class among a law's that is known here."""
-    return next(kind for kind in type(law).__mro__ if kind in _CDFS).cdf
 
 
 def _gamma(law, values):

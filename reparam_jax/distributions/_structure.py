@@ -45,8 +45,3 @@ def lead(ndim: int, array: ArrayLike) -> jax.Array:
     """Adds leading axes of length 1: strict rank promotion takes no others."""
     array = jnp.asarray(array)
     return jnp.expand_dims(array, tuple(range(ndim - array.ndim)))
-
-
-def sum_events(terms: jax.Array, distribution: Distribution) -> jax.Array:
-    """Adds up what is given for each number in a draw over the axes of an event."""
-    return jnp.sum(terms, tuple(range(-distribution.event_dim, 0)))

@@ -20,6 +20,7 @@ from reparam_jax._domains import (
 )
 from reparam_jax.samplers import _family, _truncated_normal
 from reparam_jax.samplers._implicit import implicit
+from reparam_jax.special._log_beta import log1mexp
 
 from ._log_prob import log_prob
 from ._path import Find, Maker, Path, path_of_family
@@ -36,11 +37,6 @@ class Tail(NamedTuple):
 
     log: Callable[[jax.Array], jax.Array]
     inverse: Callable[[jax.Array], jax.Array]
-
-
-def _log1mexp(x):
-    """Returns ``log(1 - exp(x))`` for x at most log(1/2)."""
-    return jnp.log1p(-jnp.exp(x))
 
 
 def _laplace_log(t):
@@ -72,9 +68,7 @@ def _soft_laplace_inverse(log):
 
 _TAILS: dict[type, Tail] = {
     dist.Laplace: Tail(_laplace_log, lambda log: -(log + np.log(2))),
-    dist.Logistic: Tail(
-        lambda t: -jax.nn.softplus(t), lambda log: _log1mexp(log) - log
-    ),
+    dist.Logistic: Tail(lambda t: -jax.nn.softplus(t), lambda log: log1mexp(log) - log),
     dist.Cauchy: Tail(_cauchy_log, lambda log: 1 / jnp.tan(np.pi * jnp.exp(log))),
     dist.SoftLaplace: Tail(_soft_laplace_log, _soft_laplace_inverse),
 }

@@ -11,7 +11,7 @@ from reparam_jax import noise as noise_room
 
 from ._attach import hard, weighted
 from ._bits import bits_of
-from ._costs import spread
+from ._costs import spread, sum_events
 from ._estimator import Estimator
 
 
@@ -49,8 +49,7 @@ class AntitheticPair(Estimator):
             # Hard draws cannot show that a parameter is outside its domain.
             slopes = jnp.where(jnp.isnan(logits), logits, slopes)
             # c l, for its derivative c dl.
-            inner = tuple(range(1 + len(leaf.batch_shape), slopes.ndim))
-            terms.append(jnp.sum(slopes * bits.logits[None], inner))
+            terms.append(sum_events(slopes * bits.logits[None], leaf))
         # One call for both, so that a key that the cost closes over is used once.
         pairs = [jnp.stack(pair) for pair in zip(ones, others, strict=True)]
         one, other = jax.vmap(costs)(pairs)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import jax
 import jax.numpy as jnp
 
 from reparam_jax.distributions._paths import find_path
@@ -60,7 +61,7 @@ class Auto(Estimator):
         values = []
         for place, (leaf, draw) in enumerate(zip(leaves, draws, strict=True)):
             path = find_path(leaf)
-            values.append(draw if path is None else path.at(draw))
+            values.append(draw if path is None else jax.eval_shape(path.at, draw))
             (scored if path is None else pathwise).append(place)
         if scored:
             shape = costs.shape_at(values)

@@ -13,8 +13,9 @@ from reparam_jax.distributions._discrete import (
     categorical_logits,
     is_one_hot,
 )
-from reparam_jax.distributions._paths import find_path
 from reparam_jax.distributions._structure import Distribution, unwrap
+
+from ._estimator import instead_for
 
 
 class Bits(NamedTuple):
@@ -44,10 +45,10 @@ def bits_of(function: str, leaf: Distribution) -> Bits:
     logits = categorical_logits(leaf)
     if logits is not None:
         return _sticks(_wide(logits), one_hot=is_one_hot(leaf))
-    others = "`ScoreFunction`" if find_path(leaf) is None else "`Pathwise`"
     raise TypeError(
         f"`{function}` needs Bernoulli or categorical distributions, or multinomial "
-        f"ones of one trial, got {type(unwrap(leaf)).__name__}: {others} works for it."
+        f"ones of one trial, got {type(unwrap(leaf)).__name__}: {instead_for(leaf)} "
+        "works for it."
     )
 
 

@@ -15,7 +15,7 @@ import jax.extend
 import jax.numpy as jnp
 
 from ._attach import first_order
-from ._costs import Costs, Values, spread
+from ._costs import Costs, Values, spread, sum_events
 from ._estimator import Estimator
 from ._thresholds import Threshold, threshold_of
 
@@ -41,7 +41,7 @@ class ControlVariate(Estimator):
             here = [law.at(given) for law, given in zip(laws, logits, strict=True)]
             rows = list(zip(here, hard, draws, strict=True))
             log_probs = [
-                spread(_sum_events(law.log_prob(b), leaf), values)
+                spread(sum_events(law.log_prob(b), leaf), values)
                 for (law, b, _), leaf in zip(rows, leaves, strict=True)
             ]
             pairs = [jnp.stack([law.free(n), law.given(b, n)]) for law, b, n in rows]
@@ -51,10 +51,6 @@ class ControlVariate(Estimator):
             return sum(log_probs[1:], log_probs[0]), control[0], control[1]
 
         return attach(values, terms, [law.logits for law in laws])
-
-
-def _sum_events(terms, leaf):
-    return jnp.sum(terms, tuple(range(1 + len(leaf.batch_shape), terms.ndim)))
 
 
 def attach(costs: jax.Array, terms: Callable, logits: list[jax.Array]) -> jax.Array:

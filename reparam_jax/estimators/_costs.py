@@ -109,3 +109,16 @@ def spread(terms: jax.Array, costs: jax.Array) -> jax.Array:
         return jnp.sum(terms, tuple(range(1, terms.ndim)))
     missing = costs.ndim - terms.ndim
     return jnp.expand_dims(terms, tuple(range(1, 1 + missing)))
+
+
+def sum_events(terms: jax.Array, leaf: Distribution) -> jax.Array:
+    """Adds up terms of the parts of one leaf over all axes after those of its batch.
+
+    Args:
+      terms: of shape (n, *leaf.batch_shape, ...).
+      leaf: the distribution.
+
+    Returns:
+      An array of shape (n, *leaf.batch_shape).
+    """
+    return jnp.sum(terms, tuple(range(1 + len(leaf.batch_shape), terms.ndim)))

@@ -11,11 +11,10 @@ from reparam_jax.distributions._outcomes import (
     count_outcomes as count_outcomes,
 )
 from reparam_jax.distributions._outcomes import outcomes, probabilities
-from reparam_jax.distributions._paths import find_path
 from reparam_jax.distributions._structure import unwrap
 
-from ._estimator import Estimator
-from ._grid import Axis, check_positive_integer, integrate, joint_points, make_grid
+from ._estimator import Estimator, check_count, instead_for
+from ._grid import Axis, integrate, joint_points, make_grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,16 +84,15 @@ class Enumerate(Estimator):
 
     def __post_init__(self):
         if self.num_terms is not None:
-            check_positive_integer("Enumerate", "num_terms", self.num_terms)
+            check_count("Enumerate", num_terms=self.num_terms)
 
     def draw_leaf(self, key, leaf, num_samples):
         """Draws nothing, or uniforms that pick an outcome."""
         if count_outcomes(leaf) is None:
-            others = "`ScoreFunction`" if find_path(leaf) is None else "`Pathwise`"
             raise TypeError(
                 "`Enumerate` needs distributions with finitely many outcomes, of a "
                 f"number known while tracing, got {type(unwrap(leaf)).__name__}: "
-                f"{others} works for it."
+                f"{instead_for(leaf)} works for it."
             )
         if self.num_terms is None:
             return jnp.zeros((num_samples, 0))

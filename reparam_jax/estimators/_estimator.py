@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from reparam_jax import _checks
+from reparam_jax.distributions._paths import find_path
 from reparam_jax.distributions._structure import Distribution, flatten
 
 from ._costs import Costs, make_costs
@@ -33,7 +34,7 @@ class Estimator(abc.ABC):
         """
         name = type(self).__name__
         key = _checks.check_key(f"{name}.draw", key)
-        check_num_samples(name, num_samples)
+        check_count(name, num_samples=num_samples)
         leaves, structure = flatten(name, dist)
         return structure.unflatten(self.draw_leaves(key, leaves, num_samples))
 
@@ -87,13 +88,15 @@ class Estimator(abc.ABC):
         """
 
 
-def check_num_samples(function: str, num_samples: int) -> None:
-    """Refuses anything but a positive number of samples."""
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int):
-        raise TypeError(
-            f"`{function}` needs `num_samples` to be an integer, got {num_samples!r}."
-        )
-    if num_samples < 1:
-        raise ValueError(
-            f"`{function}` needs `num_samples` of at least 1, got {num_samples}."
-        )
+def check_count(function: str, **named: int) -> None:
+    """Refuses anything but a positive integer, given by its name."""
+    ((name, count),) = named.items()
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"`{function}` needs `{name}` to be an integer, got {count!r}.")
+    if count < 1:
+        raise ValueError(f"`{function}` needs `{name}` of at least 1, got {count}.")
+
+
+def instead_for(leaf: Distribution) -> str:
+    """Names the estimator to take for a distribution that another does not know."""
+    return "`ScoreFunction`" if find_path(leaf) is None else "`Pathwise`"

@@ -8,7 +8,7 @@ import jax
 from reparam_jax import _checks
 
 from ._auto import Auto
-from ._estimator import check_num_samples
+from ._estimator import check_count
 from ._per_leaf import PerLeaf
 
 
@@ -83,7 +83,7 @@ def expectation(
       (3,)
     """
     key = _checks.check_key("expectation", key)
-    check_num_samples("expectation", num_samples)
+    check_count("expectation", num_samples=num_samples)
     if estimator is None:
         estimator = Auto()
     elif isinstance(estimator, type):

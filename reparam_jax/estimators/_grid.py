@@ -125,13 +125,3 @@ def integrate(costs: Costs, values: list[jax.Array], weights: ArrayLike) -> jax.
     evaluated = jax.vmap(costs)([value[:, None] for value in values])
     weights = jnp.asarray(weights, evaluated.dtype)
     return jnp.sum(weights[:, None] * evaluated, 0)
-
-
-def check_positive_integer(estimator: str, field: str, value: int) -> None:
-    """Refuses anything else."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(
-            f"`{estimator}` needs `{field}` to be an integer, got {value!r}."
-        )
-    if value < 1:
-        raise ValueError(f"`{estimator}` needs `{field}` of at least 1, got {value}.")

@@ -14,8 +14,8 @@ from reparam_jax import samplers
 from reparam_jax.distributions._paths import find_path
 from reparam_jax.distributions._structure import Distribution, unwrap
 
-from ._estimator import Estimator
-from ._grid import Axis, check_positive_integer, integrate, joint_points, make_grid
+from ._estimator import Estimator, check_count, instead_for
+from ._grid import Axis, integrate, joint_points, make_grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Quadrature(Estimator):
     num_points: int = 32
 
     def __post_init__(self):
-        check_positive_integer("Quadrature", "num_points", self.num_points)
+        check_count("Quadrature", num_points=self.num_points)
 
     def draw_leaf(self, key, leaf, num_samples):
         """Draws nothing."""
@@ -111,11 +111,10 @@ def _noise_map(leaf: Distribution):
         return _hermite, at, base.loc.dtype
     path = find_path(leaf)
     if path is None or path.noise not in _RULES:
-        other = "`ScoreFunction`" if path is None else "`Pathwise`"
         raise TypeError(
             "`Quadrature` needs distributions that are maps of independent normal, "
-            f"uniform or exponential noise, got {type(base).__name__}: {other} works "
-            "for it."
+            f"uniform or exponential noise, got {type(base).__name__}: "
+            f"{instead_for(leaf)} works for it."
         )
     return _RULES[path.noise], path.at, path.dtype
 

@@ -22,8 +22,9 @@ from reparam_jax import _checks, samplers
 from reparam_jax import noise as noise_room
 from reparam_jax.distributions._discrete import categorical_logits
 from reparam_jax.distributions._outcomes import outcomes, part_shape, probabilities
-from reparam_jax.distributions._paths import find_path
 from reparam_jax.distributions._structure import Distribution, unwrap
+
+from ._estimator import instead_for
 
 Noise = dict[str, jax.Array]
 
@@ -61,11 +62,10 @@ def family_of(leaf: Distribution) -> Family:
         return Family(_draw_nothing, _categorical_terms)
     base = unwrap(leaf)
     if type(base) not in _FAMILIES:
-        other = "`ScoreFunction`" if find_path(leaf) is None else "`Pathwise`"
         raise TypeError(
             "`MeasureValued` knows Normal, Gamma, Exponential, Poisson, Bernoulli, "
             f"Categorical and Multinomial of one trial, got {type(base).__name__}: "
-            f"{other} works for it."
+            f"{instead_for(leaf)} works for it."
         )
     return _FAMILIES[type(base)]
 

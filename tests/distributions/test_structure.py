@@ -3,7 +3,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-from reparam_jax.distributions._structure import flatten, lead, sum_events, unwrap
+from reparam_jax.distributions._structure import flatten, lead, unwrap
 
 NORMAL = dist.Normal(jnp.zeros((2, 1)), 1.0)
 
@@ -41,11 +41,3 @@ def test_a_transformed_law_is_no_wrapper():
 def test_leading_axes_of_length_one_are_added():
     np.testing.assert_array_equal(lead(3, [1.0, 2.0]), [[[1.0, 2.0]]])
     assert lead(0, 2.0) == 2.0
-
-
-def test_terms_are_added_up_over_the_event():
-    terms = jnp.arange(24.0).reshape(4, 2, 3)
-    np.testing.assert_array_equal(
-        sum_events(terms, NORMAL.expand((2, 3)).to_event(1)), terms.sum(-1)
-    )
-    np.testing.assert_array_equal(sum_events(terms, NORMAL), terms)

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 import reparam_jax as rj
-from reparam_jax.estimators._costs import spread
+from reparam_jax.estimators._costs import spread, sum_events
 from tests.estimators import exact
 
 
@@ -20,6 +20,15 @@ def test_terms_keep_their_place_for_costs_of_the_batch():
     terms = jnp.arange(6.0).reshape(2, 3)
     wide = spread(terms, jnp.zeros((2, 4, 3))) + jnp.zeros((2, 4, 3))
     np.testing.assert_array_equal(wide[:, 2], terms)
+
+
+def test_terms_are_added_up_over_the_event_and_its_categories():
+    terms = jnp.arange(48.0).reshape(4, 2, 3, 2)
+    law = dist.Normal(jnp.zeros((2, 3)), 1.0)
+    np.testing.assert_array_equal(sum_events(terms, law), terms.sum(-1))
+    np.testing.assert_array_equal(
+        sum_events(terms, law.to_event(1)), terms.sum((-2, -1))
+    )
 
 
 BATCH = dist.Normal(jnp.zeros((2, 3)), 1.0)

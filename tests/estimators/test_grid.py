@@ -11,7 +11,6 @@ import pytest
 from reparam_jax.estimators._costs import Costs
 from reparam_jax.estimators._grid import (
     Axis,
-    check_positive_integer,
     integrate,
     joint_points,
     make_grid,
@@ -91,12 +90,3 @@ def test_the_limit_names_both_numbers():
     more = dist.Normal(jnp.zeros(40), 1.0)
     with pytest.raises(ValueError, match=rf"`Grid` .* {2**40} joint .* 65536 are"):
         make_grid("Grid", [more], [Axis(TWO, TWO)], 0)
-
-
-@pytest.mark.parametrize(
-    ("value", "error"), [(0, ValueError), (True, TypeError), (1.0, TypeError)]
-)
-def test_only_positive_integers_pass(value, error):
-    check_positive_integer("Grid", "count", 1)
-    with pytest.raises(error, match=f"`Grid` needs `count`.* got {value}"):
-        check_positive_integer("Grid", "count", value)

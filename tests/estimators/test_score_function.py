@@ -87,6 +87,24 @@ def test_one_bit_has_the_variances_in_closed_form(num_samples, theta, dtype):
     np.testing.assert_allclose(found, [variance], rtol=20 * rtol(dtype))
 
 
+@pytest.mark.parametrize("theta", [0.3, 0.9])
+def test_one_bit_has_no_variance_with_the_best_baseline(theta):
+    f1, f0 = 0.55**2, 0.45**2
+    with jax.enable_x64(True):
+        best = jnp.asarray((1 - theta) * f1 + theta * f0)
+        logits = jnp.asarray([np.log(theta / (1 - theta))])
+        mean, variance = mean_gradient(
+            ScoreFunction(baseline=best),
+            lambda b: jnp.sum((b - 0.45) ** 2),
+            lambda logits: dist.Bernoulli(logits=logits),
+            logits,
+            all_samples(1, 1),
+        )
+    slope = theta * (1 - theta) * (f1 - f0)
+    np.testing.assert_allclose(mean, [slope], rtol=1e-12)
+    assert np.all(variance < 1e-24 * slope**2)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("event", [False, True])
 def test_a_cost_of_three_bits(event, dtype):
