@@ -2,6 +2,7 @@
 
 from . import layers as layers
 from . import noise as noise
+from . import objectives as objectives
 from . import relaxations as relaxations
 from . import special as special
 from ._domains import validation as validation
@@ -22,6 +23,12 @@ from .estimators import StraightThrough as StraightThrough
 from .estimators import expectation as expectation
 from .estimators import gradient_second_moment as gradient_second_moment
 from .estimators import moving_average_baseline as moving_average_baseline
+from .objectives import elbo as elbo
+from .objectives import (
+    importance_sampled_log_likelihood as importance_sampled_log_likelihood,
+)
+from .objectives import iwae_bound as iwae_bound
+from .objectives import vimco as vimco
 from .relaxations import gumbel_softmax as gumbel_softmax
 from .relaxations import gumbel_softmax_from_noise as gumbel_softmax_from_noise
 from .relaxations import hard_concrete as hard_concrete

@@ -123,6 +123,7 @@ def test_draws_are_those_of_one_device(shape, axes, kind):
     assert result.shardings[0].is_equivalent_to(sharding_on(axes, kind), 2)
 
 
+@pytest.mark.slow
 @everywhere
 def test_gradients_are_those_of_one_device(shape, axes, kind):
     result = on_mesh(slopes, shape, axes, kind)

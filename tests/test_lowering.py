@@ -175,6 +175,33 @@ def estimators():
     return dict(cases) | {"expectation": [estimated(ESTIMATORS[1])]}
 
 
+def objective(function, **options):
+    """Bounds of 64 latent numbers, as a function of their means and logits."""
+
+    def model(draw):
+        return -jnp.sum((draw["z"] + draw["bit"]) ** 2, -1)
+
+    def bound(parameters, key):
+        guide = {
+            "z": dist.Normal(parameters["loc"], 0.5).to_event(1),
+            "bit": dist.Bernoulli(logits=parameters["logits"]).to_event(1),
+        }
+        found = function(key, model, guide, **options)
+        return found[0] if isinstance(found, tuple) else found
+
+    return bound, {"loc": jnp.zeros((8, 8)), "logits": jnp.zeros((8, 8))}
+
+
+def objectives():
+    several = rj.iwae_bound, rj.vimco, rj.importance_sampled_log_likelihood
+    cases = {each.__name__: [objective(each, num_samples=3)] for each in several}
+    chunks = objective(several[-1], num_samples=3, chunk_size=2)
+    cases[several[-1].__name__].append(chunks)
+    cases["elbo"] = [objective(rj.elbo)]
+    in_room = {f"objectives.{name}": [] for name in cases}
+    return cases | in_room
+
+
 def second_moment(temperature, key):
     law, estimator = dist.Bernoulli(logits=jnp.zeros(16)), rj.Rebar(temperature)
     return rj.gradient_second_moment(
@@ -202,6 +229,7 @@ CASES = {
     **noises(),
     **special_functions(),
     **estimators(),
+    **objectives(),
     **relaxations(),
     "gradient_second_moment": [(second_moment, jnp.float32(0.5))],
     "moving_average_baseline": [(follow, {"cost": VAR})],

@@ -1,4 +1,4 @@
-"""Any law of numbers that has a distribution function."""
+"""Laws that are drawn by their own sampler: with a distribution function, or a path."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from reparam_jax.samplers._implicit import implicit
 
 from ._laws import cdf, has_cdf
 from ._log_prob import log_prob
-from ._path import Path
+from ._path import Path, batch_shape_of
 
 # Where a draw is a number with a positive probability there is no density to divide by.
 _MIXED = (
@@ -32,17 +32,29 @@ def is_mixed(law: dist.Distribution) -> bool:
 
 
 def make(law: Any) -> Path | None:
-    """Makes the path of a law of numbers: its own draws, with implicit derivatives."""
-    if is_mixed(law) or not has_cdf(law):
+    """Makes the path of a law from its own draws.
+
+    Their derivatives are those that its method ``pathwise`` gives them, where a
+    caller's law has one; for laws of numbers, implicit.
+    """
+    if hasattr(law, "pathwise"):
+
+        def at(drawn):
+            with jax.numpy_rank_promotion("allow"):
+                return jnp.asarray(law.pathwise(drawn))
+
+    elif is_mixed(law) or not has_cdf(law):
         return None
+    else:
+
+        def at(drawn):
+            return implicit(drawn, lambda z: (cdf(law, z), log_prob(law, z)))
 
     def draw(key, shape):
         key = _checks.check_key("sample", key)
         with jax.numpy_rank_promotion("allow"):
-            drawn = jnp.asarray(law.expand(shape).sample(key))
+            expanded = law.expand(batch_shape_of(law, shape))
+            drawn = jnp.asarray(expanded.sample(key))
         return lax.stop_gradient(drawn)
-
-    def at(drawn):
-        return implicit(drawn, lambda z: (cdf(law, z), log_prob(law, z)))
 
     return Path(draw, at)

@@ -45,7 +45,9 @@ def sample(key: jax.Array, dist: Any, sample_shape: tuple[int, ...] = ()) -> Any
       implicit as in the samplers, and of their order. Any other one-dimensional
       distribution with a ``cdf``, a caller's own class included, is drawn by its own
       ``sample``, with the implicit gradient :math:`-\partial_\theta F(z) / p(z)`: as
-      exact, and of the order and modes, as ``cdf`` can be differentiated. Mixtures
+      exact, and of the order and modes, as ``cdf`` can be differentiated. A caller's
+      class, of vectors too, may have a method ``pathwise(draws)`` instead: it returns
+      the given draws, with their derivatives for its parameters. Mixtures
       have implicit gradients for the weights and for the components: of numbers with a
       ``cdf``, of independent such numbers, and of normal vectors. NumPyro's flag
       ``has_rsample`` is not asked.

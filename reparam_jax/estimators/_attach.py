@@ -1,5 +1,7 @@
 """Values with derivatives that are not their own: what estimators are made of."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -72,22 +74,26 @@ def _weighted_jvp(primals, tangents):
 
 
 @jax.custom_jvp
-def first_order(coefficient: jax.Array, parameter: jax.Array) -> jax.Array:
-    """Returns the coefficient, which raises when differentiated for the parameter."""
+def first_order(coefficient: jax.Array, parameter: Any) -> jax.Array:
+    """Returns the coefficient, which raises when differentiated for the parameter.
+
+    Args:
+      coefficient: any array.
+      parameter: an array, or a tree of them.
+    """
     del parameter
     return coefficient
 
 
 def _first_order_jvp(primals, tangents):
     coefficient_dot, parameter_dot = tangents
-    zero = jax.custom_derivatives.SymbolicZero
-    if not isinstance(parameter_dot, zero):
+    if not all(map(_is_zero, jax.tree.leaves(parameter_dot, is_leaf=_is_zero))):
         raise NotImplementedError(
             "This gradient estimator has no second derivatives: those of its estimate "
             "are not those of the expectation. `ScoreFunction`, `Enumerate`, "
             "`Quadrature` and `Pathwise` have them."
         )
-    if isinstance(coefficient_dot, zero):
+    if _is_zero(coefficient_dot):
         coefficient_dot = jnp.zeros_like(primals[0])
     return first_order(*primals), coefficient_dot
 
@@ -96,7 +102,7 @@ first_order.defjvp(_first_order_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
-def hard(costs: jax.Array, parameter: jax.Array) -> jax.Array:
+def hard(costs: jax.Array, parameter: Any) -> jax.Array:
     """Returns costs at hard draws, whose slopes raise where that of a draw is missing.
 
     The cost's own derivative, for all else that it reaches, depends on the draws' law
@@ -126,16 +132,20 @@ def fixed(log_prob: jax.Array, ends: list[jax.Array]) -> jax.Array:
 
 def _fixed_jvp(primals, tangents):
     log_prob_dot, ends_dot = tangents
-    zero = jax.custom_derivatives.SymbolicZero
-    if not all(isinstance(end, zero) for end in ends_dot):
+    if not all(map(_is_zero, ends_dot)):
         raise ValueError(
             "`ScoreFunction` has no gradient for a parameter that moves the support of "
             "its distribution, such as a bound: the score knows nothing of a moving "
-            "end. `Pathwise` has one."
+            "end, and is not 0 on average there. `Pathwise` has one, without "
+            '`sticking_the_landing` and with `gradient="standard"`.'
         )
-    if isinstance(log_prob_dot, zero):
+    if _is_zero(log_prob_dot):
         log_prob_dot = jnp.zeros_like(primals[0])
     return fixed(*primals), log_prob_dot
 
 
 fixed.defjvp(_fixed_jvp, symbolic_zeros=True)
+
+
+def _is_zero(tangent):
+    return isinstance(tangent, jax.custom_derivatives.SymbolicZero)

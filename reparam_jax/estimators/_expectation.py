@@ -84,14 +84,18 @@ def expectation(
     """
     key = _checks.check_key("expectation", key)
     check_count("expectation", num_samples=num_samples)
-    if estimator is None:
-        estimator = Auto()
-    elif isinstance(estimator, type):
-        raise TypeError(
-            f"`expectation` takes an estimator, got the class {estimator.__name__}: "
-            f"make one with `rj.{estimator.__name__}()`."
-        )
-    elif not hasattr(estimator, "estimate"):
-        estimator = PerLeaf(estimator)
+    estimator = as_estimator("expectation", estimator)
     draws = estimator.draw(key, dist, num_samples)
     return estimator.estimate(cost_fn, dist, draws, *args)
+
+
+def as_estimator(function: str, estimator: Any) -> Any:
+    """Returns the one estimator that the user's choice stands for."""
+    if estimator is None:
+        return Auto()
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"`{function}` takes an estimator, got the class {estimator.__name__}: "
+            f"make one with `rj.{estimator.__name__}()`."
+        )
+    return estimator if hasattr(estimator, "estimate") else PerLeaf(estimator)

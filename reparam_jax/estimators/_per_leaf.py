@@ -53,7 +53,7 @@ class PerLeaf:
     def draw(self, key, dist, num_samples):
         """Draws for each distribution by its own estimator."""
         leaves, structure = flatten("expectation", dist)
-        groups = self._groups(dist)
+        groups = self.groups(dist)
         draws = [None] * len(leaves)
         keys = jax.random.split(key, len(groups))
         for key, (estimator, places) in zip(keys, groups, strict=True):
@@ -67,9 +67,9 @@ class PerLeaf:
         leaves, structure = flatten("expectation", dist)
         costs = make_costs(cost_fn, structure, leaves, args)
         draws = structure.flatten_up_to(draws)
-        return nest(self._groups(dist), costs, leaves, draws).mean(0)
+        return nest(self.groups(dist), costs, leaves, draws).mean(0)
 
-    def _groups(self, tree):
+    def groups(self, tree: Any) -> list[tuple[Estimator, list[int]]]:
         """The estimators, each with the places of its leaves."""
         estimators, structure = jax.tree.flatten(
             self.estimators, is_leaf=lambda node: isinstance(node, Estimator)

@@ -3,13 +3,14 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax import lax
 
 from reparam_jax import _checks
 from reparam_jax.distributions._log_prob import log_prob
-from reparam_jax.distributions._structure import unwrap
+from reparam_jax.distributions._structure import Distribution, unwrap
 from reparam_jax.distributions._support import moving_ends
 from reparam_jax.distributions._values import draw_values
 
@@ -124,7 +125,7 @@ class ScoreFunction(Estimator):
         draws = lax.stop_gradient(draws)
         values = costs(draws)
         terms = [
-            spread(_score_of(leaf, draw), values)
+            spread(score_of(leaf, draw), values)
             for leaf, draw in zip(leaves, draws, strict=True)
         ]
         total = jnp.broadcast_to(sum(terms[1:], terms[0]), values.shape)
@@ -164,6 +165,6 @@ class ScoreFunction(Estimator):
             )
 
 
-def _score_of(leaf, draw):
+def score_of(leaf: Distribution, draw: jax.Array) -> jax.Array:
     """The log-probability; raises where its derivative is not all of the gradient."""
     return fixed(log_prob(leaf, draw), moving_ends(leaf))

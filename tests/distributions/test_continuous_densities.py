@@ -9,6 +9,7 @@ import pytest
 from reparam_jax.distributions._log_prob import log_prob
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("law", "value", "density", "score"),
     [

@@ -64,3 +64,38 @@ def test_the_draw_itself_passes_no_gradient():
 def test_others_are_refused(law, reason):
     with pytest.raises(TypeError, match=reason):
         rj.sample(key(), law)
+
+
+class Disc(dist.Distribution):
+    """A caller's own law of vectors: uniform in a disc, by its own map."""
+
+    support = dist.constraints.real_vector
+
+    def __init__(self, radius):
+        self.radius = radius
+        super().__init__(jnp.shape(radius), (2,))
+
+    def sample(self, key, sample_shape=()):
+        keys = jax.random.split(key)
+        shape = (*sample_shape, *self.batch_shape)
+        part = jnp.sqrt(jax.random.uniform(keys[0], shape))
+        turn = 2 * jnp.pi * jax.random.uniform(keys[1], shape)
+        unit = jnp.stack([jnp.cos(turn), jnp.sin(turn)], -1)
+        return (self.radius * part)[..., None] * unit
+
+    def pathwise(self, draws):
+        held = jax.lax.stop_gradient(self.radius)
+        return draws * (self.radius / held)[..., None]
+
+
+# radius is a scale here too.
+def test_a_callers_law_of_vectors_gives_its_draws_their_gradient():
+    def draw(radius):
+        law = Disc(radius).expand((3, 2)).to_event(1)
+        return rj.sample(key(), law, (100,))
+
+    radius = jnp.array([0.5, 3.0])
+    draws, slopes = jax.jit(lambda r: jax.jvp(draw, (r,), (jnp.ones(2),)))(radius)
+    assert draws.shape == (100, 3, 2, 2)
+    assert len(np.unique(draws)) == draws.size
+    np.testing.assert_allclose(slopes, draws / radius[None, None, :, None], rtol=1e-6)

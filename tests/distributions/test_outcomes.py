@@ -56,6 +56,7 @@ def test_outcomes_have_their_probabilities(name):
     np.testing.assert_allclose(probabilities(law), chances, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [64, 65, 400])
 def test_many_trials_do_not_overflow(trials):
     probs = jnp.array([0.1, 0.3, 0.5])
@@ -110,6 +111,7 @@ def test_a_traced_number_of_outcomes_is_not_known():
 
 
 # At these points a logarithm of the probability has no derivative to recover them from.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "point", "slopes"),
     [

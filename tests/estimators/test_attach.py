@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reparam_jax.estimators._attach import box, hard, score, weighted
+from reparam_jax.estimators._attach import box, first_order, hard, score, weighted
 
 
 def test_the_box_is_one_and_differentiates_like_a_likelihood_ratio():
@@ -74,3 +74,22 @@ def test_hard_costs_have_their_slope_which_the_law_cannot_differentiate():
     for mode in jax.jacfwd, jax.jacrev:
         with pytest.raises(NotImplementedError, match="no second derivatives"):
             jax.jit(mode(slope, 1))(0.4, 1.0)
+
+
+def test_first_order_takes_a_tree_any_leaf_of_which_raises():
+    def slope(coefficient, tree):
+        return first_order(3 * coefficient, tree) ** 2
+
+    tree = {"a": jnp.array([1.0, 2.0]), "b": [jnp.asarray(0.5), jnp.asarray(4)]}
+    np.testing.assert_allclose(slope(2.0, tree), 36.0)
+    np.testing.assert_allclose(jax.grad(slope)(2.0, tree), 36.0, rtol=1e-6)
+    for mode in jax.jacfwd, jax.jacrev:
+        for function in mode, lambda f, n: jax.jit(jax.grad(f, n)):
+            with pytest.raises(NotImplementedError, match="no second derivatives"):
+                function(lambda a: slope(2.0, tree | {"a": a}).sum(), 0)(tree["a"])
+
+    def of_b(b):
+        return slope(2.0, {"a": tree["a"], "b": [b, jnp.asarray(4)]})
+
+    with pytest.raises(NotImplementedError, match="no second derivatives"):
+        jax.grad(of_b)(0.5)

@@ -99,6 +99,7 @@ def test_costs_of_the_batch_are_summed_element_by_element():
     np.testing.assert_allclose(jax.grad(loss)(logits), p * (1 - p) * 0.4, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_in_a_tree_the_smallest_are_summed_over():
     # 4 * 8 outcomes are summed; 40 more would be 1280, so those are sampled.
     tree = {

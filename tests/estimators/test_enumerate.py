@@ -227,6 +227,7 @@ def test_costs_may_have_more_rows_than_values():
 # Partial sums
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("num_terms", [2, 7, 8])
 def test_partial_sums_are_unbiased(dtype, rtol, num_terms):

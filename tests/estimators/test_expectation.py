@@ -67,6 +67,7 @@ def nested_sum(logits):
     return total
 
 
+@pytest.mark.slow
 def test_expectations_nest_to_second_order():
     estimator = rj.ScoreFunction(baseline=jnp.asarray(0.4))
     with jax.enable_x64(True):

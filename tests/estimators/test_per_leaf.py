@@ -67,6 +67,7 @@ TREES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TREES)
 def test_mixed_trees_are_unbiased_to_second_order(name):
     estimator, samples = TREES[name]

@@ -45,6 +45,7 @@ def by_probs(probs):
     return dist.Bernoulli(probs=probs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prob", "middle", "temperature"), PRINTED)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 def test_mean_and_variance_are_those_of_the_relaxed_cost(

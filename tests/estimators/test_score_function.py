@@ -150,6 +150,7 @@ def test_costs_of_the_batch_are_credited_element_by_element():
     assert np.sum(larger) > 1.3 * np.sum(variance)
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_the_expectation():
     # DiCE: E f with its Hessian, the cost depending on the parameter as well.
     def cost(b, logits):

@@ -8,6 +8,7 @@ import pytest
 from tests.noise.test_fold import every_law
 
 
+@pytest.mark.slow
 @every_law
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_short_dtypes_are_rounded_once_from_float32(noise, dtype):

@@ -52,6 +52,7 @@ def test_slopes_keep_their_digits_where_the_draw_rounds_to_one():
     np.testing.assert_allclose(forward, expected[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [2e-38, 1e-30, 1e-19, 1e-5, 1e30])
 def test_values_and_gradients_are_finite_at_any_temperature(temperature):
     logits = jnp.array([0.0, 1.0, -jnp.inf])

@@ -25,6 +25,7 @@ def test_the_density_integrates_to_one(classes, temperature):
     np.testing.assert_allclose(total, 1, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("temperature", [1e-30, *TEMPERATURES])
 def test_values_at_draws_have_their_digits(temperature, dtype):

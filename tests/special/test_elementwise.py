@@ -33,6 +33,7 @@ def plain(first, second):
     return jnp.sum(jnp.sin(first) * second + 2 * first * second**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outer", [jax.jacfwd, jax.jacrev])
 @pytest.mark.parametrize("inner", [jax.jacfwd, jax.jacrev])
 def test_all_modes_and_orders_are_those_of_the_plain_function(inner, outer):

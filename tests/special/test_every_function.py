@@ -92,6 +92,7 @@ def test_outside_the_domain_value_and_slopes_are_nan_exactly_there(function):
             np.testing.assert_array_equal(slope[~there], slopes[key][~there])
 
 
+@pytest.mark.slow
 @every_function
 def test_arguments_broadcast_and_promote(function):
     first, *others = function.arguments

@@ -133,6 +133,7 @@ def test_cdf_is_the_reference_in_both_tails(dtype):
     np.testing.assert_array_equal(cdf(df, infinite), repeated([0, 0.5, 1], dtype))
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_cdf_are_the_density_and_its_flow(dtype):
     df, t = arguments(dtype)
     density = DATA["density"]
