@@ -69,6 +69,37 @@ def load(name: str, data_dir: Path | None = None, *, seed: int) -> Splits[Images
     )
 
 
+def binarize(name: str, data_dir: Path | None = None) -> tuple[Images, Images]:
+    """Loads a data set of black and white pixels, in its order.
+
+    Args:
+      name: ``"digits"``, 1500 for training and the other 297 for the test, white above
+        7.5 of 16; or ``"fashion"``, white above half, in the splits of its files.
+      data_dir: folder of the IDX files; the Debian package's by default.
+
+    Returns:
+      The images for training and those of the test; pixels are 0 or 1.
+
+    Raises:
+      FileNotFoundError: the IDX files are not there.
+      ValueError: ``name`` is unknown, or a file is not IDX.
+    """
+    if name == "digits":
+        images, threshold = _digits(), 7.5 / 16
+        rows = np.arange(len(images.labels))
+        parts = _take(images, rows[:1500]), _take(images, rows[1500:])
+    elif name == "fashion":
+        folder, threshold = FASHION_FOLDER if data_dir is None else data_dir, 0.5
+        parts = read_images(folder, "train"), read_images(folder, "t10k")
+    else:
+        raise ValueError(f"`binarize` knows 'digits' and 'fashion', got {name!r}.")
+    train, test = (
+        Images((part.pixels > threshold).astype(np.float32), part.labels)
+        for part in parts
+    )
+    return train, test
+
+
 def measure(
     images: Images, *, low_std: float, high_std: float, rng: np.random.Generator
 ) -> Measured:

@@ -1,6 +1,8 @@
 """Data parallelism over devices and hosts: one mesh axis, named ``batch``."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -143,18 +145,52 @@ def feed(mesh: Mesh, tree, rows: np.ndarray):
     Args:
       mesh: the devices; their number divides that of the rows.
       tree: a pytree of NumPy arrays, the same in every process.
-      rows: indices into the leading axes, the same in every process.
+      rows: indices into the leading axes, the same in every process; or those of
+        several minibatches, of shape (minibatches, rows).
 
     Returns:
-      The tree of ``leaf[rows]``, split along the leading axes.
+      The tree of ``leaf[rows]``, split along the last axis of ``rows``.
     """
-    sharding = NamedSharding(mesh, PartitionSpec("batch"))
+    lead = (None,) * (rows.ndim - 1)
+    sharding = NamedSharding(mesh, PartitionSpec(*lead, "batch"))
 
     def feed_leaf(leaf):
         return jax.make_array_from_callback(
-            (len(rows), *leaf.shape[1:]),
+            (*rows.shape, *leaf.shape[1:]),
             sharding,
-            lambda index: leaf[rows[index[0]]],  # pyright: ignore
+            lambda index: leaf[rows[index[: rows.ndim]]],  # pyright: ignore
         )
 
     return jax.tree.map(feed_leaf, tree)
+
+
+def in_batches(
+    program: Callable[[Any, jax.Array], Any],
+    tree,
+    key: jax.Array,
+    *,
+    mesh: Mesh,
+    batch_size: int,
+):
+    """Applies a program to all rows of a tree, batch by batch, split over ``mesh``.
+
+    Args:
+      program: ``(batch, key)`` to a pytree of arrays with one row for each of the
+        batch's, all on every device.
+      tree: a pytree of NumPy arrays, the same in every process.
+      key: split over the batches.
+      mesh: the devices; their number divides ``batch_size``.
+      batch_size: rows of a batch; the last one is filled up from the first.
+
+    Returns:
+      The program's results for all rows, as NumPy arrays.
+    """
+    count = len(jax.tree.leaves(tree)[0])
+    results = []
+    for number, first in enumerate(range(0, count, batch_size)):
+        rows = np.arange(first, first + batch_size) % count
+        batch = feed(mesh, tree, rows)
+        results.append(program(batch, jax.random.fold_in(key, number)))
+    return jax.tree.map(
+        lambda *parts: np.concatenate(parts)[:count], *jax.device_get(results)
+    )

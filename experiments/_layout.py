@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ._shapes import OURS
 
-NETWORK = "network"
+NETWORK, VAE = "network", "vae"
 ERROR, VARIANCE = "gradient error", "gradient variance"
 COLORS = {
     OURS: "#1b6ca8",
@@ -30,14 +30,14 @@ def lay_out(rows: list[dict]) -> dict[str, list[list[str]]]:
 
     Returns:
       By sampler, a table of cells, its header first. Beside a time, in brackets, is its
-      ratio to ours; a dash stands for a peer that is not there. The legend tells of
-      errors and variances.
+      ratio to ours, but for nats; a dash stands for a peer that is not there. The
+      legend tells of errors and variances.
     """
-    tables = {}
+    tables, first_peers = {}, {}
     for row in rows:
         has_shape = "case" in row
-        if row["sampler"] == NETWORK:
-            peers = list(row["times"])
+        if row["sampler"] in (NETWORK, VAE):
+            peers = first_peers.setdefault(row["sampler"], list(row["times"]))
         else:
             peers = [peer for peer in COLORS if has_shape or peer not in SHAPE_PEERS]
         header = ["job", "concentration" if has_shape else "elements", *peers]
@@ -60,6 +60,8 @@ def _cell(row, peer):
         return _variance_cell(row, peer)
     if peer not in row["times"]:
         return "-"
+    if row["unit"] == "nats":
+        return f"{row['times'][peer]:.2f}"
     time = _three_digits(row["times"][peer])
     return time if peer == OURS else f"{time} ({_three_digits(row['ratios'][peer])})"
 
@@ -133,7 +135,11 @@ def plot(rows: list[dict], path: pathlib.Path) -> None:
       rows: from the benchmark's ``run``.
       path: of the picture.
     """
-    rows = [row for row in rows if not row["job"].startswith("compile")]
+    rows = [
+        row
+        for row in rows
+        if not row["job"].startswith("compile") and row.get("unit") != "nats"
+    ]
     panels: dict[tuple, list] = {}
     for row in rows:
         panels.setdefault((row["sampler"], row["job"]), []).append(row)
@@ -143,7 +149,7 @@ def plot(rows: list[dict], path: pathlib.Path) -> None:
     for (sampler, job), axes in zip(panels, grid, strict=False):
         axes.set_title(f"{sampler}: {job}")
         mine = panels[sampler, job]
-        if sampler == NETWORK:
+        if sampler in (NETWORK, VAE):
             _plot_bars(axes, mine)
         elif "case" in mine[0]:
             _plot_cases(axes, mine)

@@ -159,8 +159,12 @@ def make_trainings(
         return step, predict, make_gradient_norms(graphdef, arm=arm)
 
     def scores(predict, params, measured, key):
-        log_probs = _in_batches(
-            predict, params, measured, key, mesh=mesh, batch_size=2 * config.batch_size
+        log_probs = _devices.in_batches(
+            functools.partial(predict, params),
+            measured,
+            key,
+            mesh=mesh,
+            batch_size=2 * config.batch_size,
         )
         return classification_scores(log_probs, measured.labels)
 
@@ -230,14 +234,3 @@ def _means(losses):
 
 def _minibatch(seed, index, count, batch_size):
     return np.random.default_rng([seed, 3, index]).integers(count, size=batch_size)
-
-
-def _in_batches(predict, params, measured, key, *, mesh, batch_size):
-    """Predicts a whole split, the last batch filled up from the first."""
-    count = len(measured.labels)
-    log_probs = []
-    for number, first in enumerate(range(0, count, batch_size)):
-        rows = np.arange(first, first + batch_size) % count
-        batch = _devices.feed(mesh, measured, rows)
-        log_probs.append(predict(params, batch, jax.random.fold_in(key, number)))
-    return np.concatenate(jax.device_get(log_probs))[:count]

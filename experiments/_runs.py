@@ -26,12 +26,22 @@ class OtherRunError(ValueError):
     """The folder, or another process of this run, has another configuration."""
 
 
+class OptionsError(ValueError):
+    """The options contradict each other, or ask for what cannot be done."""
+
+
 @contextlib.contextmanager
 def plain_errors():
     """Ends the program with the sentence alone when the user can mend the error."""
     try:
         yield
-    except (OtherRunError, DevicesError, ProcessesError, FileNotFoundError) as error:
+    except (
+        OtherRunError,
+        OptionsError,
+        DevicesError,
+        ProcessesError,
+        FileNotFoundError,
+    ) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 

@@ -2,32 +2,41 @@
 
 python -m experiments.benchmark normal network
 python -m experiments.benchmark gamma beta dirichlet von_mises
+python -m experiments.benchmark vae
 
 Laws with concentrations are timed over those, beside TFP too (the nightly build; the
 stable one does not import on current JAX), and their gradients compared: with the exact
-ones draw by draw, in their mean, and by their variance. Peers that are not installed
-are named and skipped; the extra `bench` installs torch.
+ones draw by draw, in their mean, and by their variance. `vae` is the training step of a
+convolutional VAE, beside torch's in several ways: its time, inside `jax.lax.scan` too,
+the first one with compilation, its memory, and the test bound both reach. Peers that
+are not installed are named and skipped; the extra `bench` installs torch.
 """
 
 import dataclasses
 import functools
-import importlib
-import importlib.metadata
-import os
 import pathlib
-import platform
 import shlex
 import statistics
 import sys
-from collections.abc import Sequence
+from typing import Literal
 
-import jax
 import tyro
 from rich.console import Console
 from rich.progress import track
 
-from . import _accuracy, _layout, _peers, _runs, _shape_peers, _shapes, _timing
-from ._layout import ERROR, NETWORK, VARIANCE
+from . import (
+    _accuracy,
+    _data,
+    _layout,
+    _legend,
+    _peers,
+    _runs,
+    _shape_peers,
+    _shapes,
+    _timing,
+    _vae_peers,
+)
+from ._layout import ERROR, NETWORK, VAE, VARIANCE
 from ._peers import BACKWARD, DRAW, FORWARD, GRADIENT
 from ._shapes import OURS, SHAPES
 
@@ -37,7 +46,7 @@ class Config:
     """What to time, and how often."""
 
     samplers: tyro.conf.Positional[tuple[str, ...]] = ("normal",)
-    """Names of samplers; `network` for a draw and a convolution; `all`."""
+    """Names of samplers; `network` for a draw and a convolution; `vae`; `all`."""
     exponents: tuple[int, ...] = (10, 12, 14, 16, 18, 20, 22, 24)
     """Array sizes, as powers of two."""
     repeats: int = 15
@@ -58,6 +67,12 @@ class Config:
     """Draws at each concentration for the variance of a gradient."""
     network_size: int = 300
     """Height and width of the network's input, of 16 channels."""
+    vae_data: Literal["fashion", "digits"] = "fashion"
+    """Images of the VAE, black and white."""
+    vae_steps: int = 500
+    """Training steps of the VAE before its test bound."""
+    vae_seeds: int = 3
+    """Trainings of the VAE for its test bound."""
     out: pathlib.Path = pathlib.Path("runs/benchmark")
     """Folder for summary.json, benchmark.md and benchmark.png."""
 
@@ -83,7 +98,7 @@ def run(config: Config) -> list[dict]:
     for timer in track(list(_timers(samplers, config)), "timing", transient=True):
         rows.append(timer())
         summary = {
-            "setting": setting(samplers),
+            "setting": _legend.setting(samplers),
             "missing": _peers.missing(samplers),
             "rows": rows,
         }
@@ -93,9 +108,9 @@ def run(config: Config) -> list[dict]:
 
 def _chosen(names):
     if "all" in names:
-        return [*_peers.existing(), NETWORK]
+        return [*_peers.existing(), NETWORK, VAE]
     for name in names:
-        if name != NETWORK:
+        if name not in (NETWORK, VAE):
             _peers.check(name)
     return list(dict.fromkeys(names))
 
@@ -106,6 +121,9 @@ def _timers(samplers, config):
             for job in (FORWARD, BACKWARD):
                 yield functools.partial(_time_network, job, config)
             continue
+        if sampler == VAE:
+            yield from _vae_timers(config)
+            continue
         if sampler in SHAPES:
             yield from _shape_timers(sampler, config)
             continue
@@ -114,6 +132,40 @@ def _timers(samplers, config):
                 yield functools.partial(_time_draw, sampler, job, 2**exponent, config)
         for length in config.compile_lengths:
             yield functools.partial(_time_compilation, sampler, length, config)
+
+
+def _vae_timers(config):
+    train, test = (part.pixels for part in _data.binarize(config.vae_data))
+    for measure in (_time_vae, _time_first_vae, _weigh_vae):
+        yield functools.partial(measure, train[: _vae_peers.BATCH], config)
+    for seed in range(config.vae_seeds):
+        yield functools.partial(_bound_vae, train, test, seed, config)
+
+
+def _time_vae(pixels, config):
+    programs = _vae_peers.step_programs(pixels)
+    seconds = _timing.interleaved_seconds(programs, config.repeats, 1)
+    return _row(
+        VAE, _vae_peers.TIME, len(pixels), "ms", seconds, 1e3 / _vae_peers.STEPS
+    )
+
+
+def _time_first_vae(pixels, config):
+    del config
+    seconds = _vae_peers.first_seconds(pixels)
+    return _row(VAE, _vae_peers.FIRST, len(pixels), "s", seconds, 1.0)
+
+
+def _weigh_vae(pixels, config):
+    del config
+    found = _vae_peers.step_bytes(pixels)
+    return _row(VAE, _vae_peers.MEMORY, len(pixels), "MB", found, 1e-6)
+
+
+def _bound_vae(train, test, seed, config):
+    found = _vae_peers.bounds(train, test, steps=config.vae_steps, seed=seed)
+    job = f"{_vae_peers.BOUND} after {config.vae_steps} steps, seed {seed}"
+    return _row(VAE, job, len(test), "nats", found, 1.0) | {"ratios": {}}
 
 
 def _shape_timers(sampler, config):
@@ -198,79 +250,6 @@ def _row(sampler, job, elements, unit, seconds, scale):
     }
 
 
-def setting(samplers: Sequence[str] = ()) -> str:
-    """Describes versions, processor and threads, in one line.
-
-    Args:
-      samplers: what is timed.
-
-    Returns:
-      The line.
-    """
-    libraries = ("jax", *filter(_peers.installed, _peers.libraries(samplers)))
-    parts = [_version(name) for name in libraries]
-    parts += [f"jax on {jax.default_backend()}", f"{os.cpu_count()} cores of {_cpu()}"]
-    variables = ("XLA_FLAGS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    parts += [f"{name}={os.environ[name]}" for name in variables if name in os.environ]
-    return ", ".join([*parts, "float32"])
-
-
-def _version(library):
-    packages = importlib.metadata.packages_distributions().get(library, [library])
-    text = f"{packages[0]} {importlib.metadata.version(packages[0])}"
-    if library == "torch":
-        threads = importlib.import_module("torch").get_num_threads()
-        text += f" (eager, on CPU, {threads} threads)"
-    return text
-
-
-def _cpu():
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = (line.split(":")[1].strip() for line in lines if "model name" in line)
-    return next(names, platform.processor())
-
-
-def legend(config: Config) -> list[str]:
-    """Says how the tables came about and how to read them.
-
-    Args:
-      config: of the run.
-
-    Returns:
-      Sentences.
-    """
-    samplers = _chosen(config.samplers)
-    sentences = [
-        f"{setting(samplers)}, medians of {config.repeats}, all peers in turns.",
-        f"In brackets: the time over {OURS}'s; above 1, {OURS} is faster.",
-        "ns are per element. A dash: no such distribution, or nothing to compile.",
-    ]
-    if any(sampler in SHAPES for sampler in samplers):
-        sentences += _shape_legend(config)
-    if missing := _peers.missing(samplers):
-        sentences.append(f"Not installed, so not timed: {', '.join(missing)}.")
-    return sentences
-
-
-def _shape_legend(config):
-    return [
-        f"By concentration: 2^{config.concentration_exponent} elements, medians of "
-        f"{config.concentration_repeats}; both parameters of a beta are equal, a "
-        "Dirichlet has 4, a normal is truncated to [c, 2 c]; mixed: one array, "
-        "log-uniform from 1e-3 to 1e6.",
-        "A dash in a gradient: the peer has none for the shape (NumPyro's and torch's "
-        "von Mises say has_rsample=False), or, for its error, none that is a function "
-        "of the draw (it goes through auxiliary gammas or an approximate quantile).",
-        f"{ERROR}: the largest relative error over {config.error_draws} draws of each "
-        f"peer, against {OURS}.special in float64 at the same draws; in brackets, the "
-        "part of the gradients that is not finite.",
-        f"{VARIANCE}: of the estimate of the expectation's derivative, over {OURS}'s, "
-        f"from {config.variance_draws} draws; in brackets, where its mean is off by "
-        "more than 5 standard errors, by how much of the closed form.",
-    ]
-
-
 def main() -> None:
     """Runs the benchmark from the command line."""
     config = tyro.cli(Config, description=__doc__)
@@ -279,13 +258,12 @@ def main() -> None:
     except _peers.UnknownSamplerError as error:
         raise SystemExit(str(error)) from None
     command = shlex.join(["python", "-m", "experiments.benchmark", *sys.argv[1:]])
-    text = "\n\n".join(
-        [f"`{command}`", "\n".join(legend(config)), _layout.markdown(rows)]
-    )
+    legend = _legend.legend(_chosen(config.samplers), config)
+    text = "\n\n".join([f"`{command}`", "\n".join(legend), _layout.markdown(rows)])
     (config.out / "benchmark.md").write_text(text)
     _layout.plot(rows, config.out / "benchmark.png")
     console = Console()
-    console.print(*legend(config), *_layout.report(rows), sep="\n")
+    console.print(*legend, *_layout.report(rows), sep="\n")
     console.print(f"the same in {config.out}/benchmark.md, with a figure beside it")
 
 

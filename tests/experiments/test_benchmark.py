@@ -182,7 +182,7 @@ def test_an_unknown_sampler_ends_with_what_there_is(monkeypatch, tmp_path):
 
 def test_all_is_every_sampler_the_library_has():
     chosen = benchmark._chosen(("all",))
-    assert chosen == [*_peers.existing(), "network"]
+    assert chosen == [*_peers.existing(), "network", "vae"]
     assert "normal" in chosen
 
 

@@ -34,6 +34,31 @@ def test_feed_gives_every_device_its_rows():
     }
 
 
+def test_feed_of_several_minibatches_gives_every_device_its_rows_of_each():
+    rows = np.array([[5, 0, 0, 1], [2, 3, 4, 5]])
+    fed = _devices.feed(_devices.make_mesh(2), 10 * np.arange(6), rows)
+    parts = [shard.data.tolist() for shard in fed.addressable_shards]
+    assert parts == [[[50, 0], [20, 30]], [[0, 10], [40, 50]]]
+
+
+def test_in_batches_takes_every_row_once_and_another_key_for_each_batch():
+    mesh = _devices.make_mesh(2)
+    key = jax.random.key(0)
+
+    def program(batch, key):
+        noise = jax.random.uniform(key, (len(batch["x"]),))
+        return {"double": 2 * batch["x"], "noise": noise}
+
+    found = _devices.in_batches(
+        program, {"x": np.arange(7)}, key, mesh=mesh, batch_size=4
+    )
+    assert found["double"].tolist() == [0, 2, 4, 6, 8, 10, 12]
+    noise = [
+        jax.random.uniform(jax.random.fold_in(key, number), (4,)) for number in (0, 1)
+    ]
+    assert found["noise"].tolist() == np.concatenate(noise)[:7].tolist()
+
+
 @pytest.mark.parametrize("num_devices", [0, 9])
 def test_impossible_numbers_of_devices_say_how_many_there_are(num_devices):
     with pytest.raises(_devices.DevicesError, match=f"1 to 8 here, got {num_devices}"):
