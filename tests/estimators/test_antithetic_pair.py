@@ -38,6 +38,7 @@ def test_draws_are_symmetric_and_never_at_an_end():
     assert one_hot.shape == (2, 2)
 
 
+@pytest.mark.slow
 @both
 def test_a_pair_is_two_evaluations_however_many_laws(estimator):
     seen = []

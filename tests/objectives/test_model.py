@@ -49,6 +49,7 @@ def test_the_log_weight_is_joint_and_prior_over_the_guide():
     np.testing.assert_allclose(found, joint + prior["z"] - own["z"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_number_for_all_has_the_sum_of_the_terms():
     joint, own, prior = terms()
     model = Model("objective", lambda *a: jnp.sum(log_joint(*a)), GUIDE, PRIOR)
