@@ -8,7 +8,7 @@ from flax import nnx
 
 from experiments._discrete_model import DiscreteVae
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("discrete_model")]
+pytestmark = pytest.mark.slow
 
 
 def make(**changes):

@@ -13,7 +13,7 @@ from experiments._discrete_estimators import make_estimator
 from experiments._discrete_model import DiscreteVae
 from experiments._discrete_scores import make_evaluate, make_look, make_variances
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("discrete_scores")]
+pytestmark = pytest.mark.slow
 
 IMAGES = jnp.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]]).reshape(2, 2, 2, 1)
 OUTCOMES = np.array(list(itertools.product((0.0, 1.0), repeat=2)))

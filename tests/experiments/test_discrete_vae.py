@@ -29,8 +29,6 @@ TOY = Config(
     checkpoint_seconds=0.0,
 )
 
-# Tests of one run share a process.
-pytestmark = pytest.mark.xdist_group("discrete_vae")
 FIELDS = ("seed", "estimator", "step", "train_bound", *discrete_vae.SCORES)
 
 

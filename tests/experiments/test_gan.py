@@ -16,7 +16,7 @@ from experiments._gan_steps import make_advance, start_state
 from experiments._gan_training import ARMS, Config
 
 # Whole trainings, and the compilation of four.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gan")]
+pytestmark = pytest.mark.slow
 
 TOY = Config(
     num_seeds=1,

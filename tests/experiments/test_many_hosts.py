@@ -32,7 +32,7 @@ OPTIONS = [
     "--num-draws=2",
 ]
 # Six processes that each import JAX and compile a network.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many_hosts")]
+pytestmark = pytest.mark.slow
 
 
 def train(folder, out, *options):

@@ -23,7 +23,7 @@ from experiments._bottleneck import (
 from experiments._noisy_training import Config
 
 # A whole training for each process that tests run in.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("noisy_inputs")]
+pytestmark = pytest.mark.slow
 
 TOY = Config(
     num_seeds=1,

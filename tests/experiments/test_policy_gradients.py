@@ -39,8 +39,6 @@ TOY = Config(
     batch_size=8,
 )
 
-# Tests of one run share a process.
-pytestmark = pytest.mark.xdist_group("policy_gradients")
 REGULATOR_ARMS = ("pathwise, whole trajectory", "SVG(1), value without products")
 CART_POLE_ARMS = ("leave-one-out over episodes", "Enumerate")
 SHORT = 25

@@ -13,7 +13,7 @@ from experiments import _pendulum, _runs, sac
 from experiments._sac import Settings, SoftActorCritic
 
 # A whole training for each process that tests run in.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sac")]
+pytestmark = pytest.mark.slow
 
 SETTINGS = Settings(
     width=8,

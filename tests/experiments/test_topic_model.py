@@ -17,7 +17,7 @@ from experiments._topic_law import ARMS, JaxDirichlet, TopicModel
 from experiments._topic_training import Config
 
 # A whole training for each process that tests run in.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("topic_model")]
+pytestmark = pytest.mark.slow
 
 TOY = Config(
     num_seeds=1,

@@ -33,8 +33,6 @@ TOY = Config(
     checkpoint_seconds=0.0,
 )
 
-# Tests of one run share a process.
-pytestmark = pytest.mark.xdist_group("vae")
 TRIALS = [(seed, objective) for seed in (0, 1) for objective in TOY.objectives]
 
 

@@ -32,7 +32,7 @@ OPTIONS = [
     "--chunk-size=2",
 ]
 # Five processes that each import JAX and compile a network.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vae_many_hosts")]
+pytestmark = pytest.mark.slow
 
 
 def train(folder, out, *options):

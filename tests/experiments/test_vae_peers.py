@@ -15,7 +15,7 @@ from experiments._peers import installed
 from experiments._shapes import OURS
 from tests import hlo
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vae_peers")]
+pytestmark = pytest.mark.slow
 TORCH = [peer for peer in _vae_torch.VARIANTS if installed("torch")]
 
 

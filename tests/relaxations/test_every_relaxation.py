@@ -21,10 +21,10 @@ BAD_ROW, BAD_INDEX = 2, (2, 1)
 
 
 def case(member, *values, title=None, programs=False):
-    """Tests of one member share what is compiled; most programs are thorough."""
-    marks = [pytest.mark.xdist_group(member.title)]
+    """One test of a member; most programs are thorough."""
+    marks = []
     if programs and member.title not in LEADERS:
-        marks += [pytest.mark.slow, pytest.mark.thorough]
+        marks = [pytest.mark.slow, pytest.mark.thorough]
     return pytest.param(member, *values, id=title or member.title, marks=marks)
 
 

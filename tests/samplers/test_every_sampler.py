@@ -20,8 +20,7 @@ from tests.ulps import ulps
 
 
 def case(row, *values, title=None, marks=()):
-    """Tests of a row go to one worker, where they share what is compiled."""
-    marks = (pytest.mark.xdist_group(row.title), *marks)
+    """One test of a row."""
     return pytest.param(row, *values, id=title or row.title, marks=marks)
 
 

@@ -21,10 +21,7 @@ every_function = pytest.mark.parametrize(
         pytest.param(
             function,
             id=function.name,
-            marks=[
-                pytest.mark.xdist_group(function.name),
-                *([] if function.name in LEADERS else THOROUGH),
-            ],
+            marks=[] if function.name in LEADERS else THOROUGH,
         )
         for function in TABLE
     ],

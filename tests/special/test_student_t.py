@@ -32,7 +32,6 @@ def gradient(function):
 slope = jax.jit(rj.special.student_t_pathwise_grad)
 cdf = jax.jit(rj.special.student_t_cdf)
 slope_gradient, cdf_gradient = gradient(slope), gradient(cdf)
-pytestmark = pytest.mark.xdist_group("student_t")
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
