@@ -8,13 +8,13 @@ from rich.table import Table
 
 from . import _policy_cart_pole, _policy_regulator
 from ._policy_bias import PARTS
+from ._tables import mean_and_error
 
 COLORS = ("#8c8c8c", "#1b6ca8", "#e08a1e", "#5aa469", "#b5485d", "#7a5ea8")
 
 
 def _with_error(values):
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{values.mean():,.0f} +- {error:,.0f}"
+    return mean_and_error(values, ",.0f")
 
 
 def make_regulator_table(arrays: dict[str, np.ndarray]) -> Table:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from ._tables import mean_and_error
 from ._topic_corpus import bar_topics
 from ._topic_law import ARMS
 from ._topic_scores import top_words
@@ -122,17 +123,10 @@ def make_table(arrays: dict[str, np.ndarray]) -> Table:
         for place, arm in enumerate(ARMS):
             values = [arrays[name][place, row] for name in names]
             values += [arrays[name][row] for name in references]
-            cells = [_mean_and_error(value) for value in values]
+            cells = [mean_and_error(value, ".3g", error_spec=".2g") for value in values]
             table.add_row(f"{concentration:g}", arm, *cells)
         table.add_section()
     return table
-
-
-def _mean_and_error(values):
-    if len(values) == 1:
-        return f"{values[0]:.3g}"
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.3g} +- {error:.2g}"
 
 
 def make_gradient_table(arrays: dict[str, np.ndarray]) -> Table:

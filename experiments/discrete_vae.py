@@ -19,6 +19,7 @@ from rich.table import Table
 
 from . import _runs
 from ._discrete_training import Config, count_evaluations, make_trainings
+from ._tables import mean_and_error
 
 SCORES = (
     "elbo",
@@ -175,7 +176,7 @@ def make_table(arrays: dict[str, np.ndarray]) -> Table:
             name,
             _cost(arrays, number),
             *(
-                _mean_and_error(arrays[score][number, :, -1])
+                mean_and_error(arrays[score][number, :, -1])
                 for score in ("elbo", "log_likelihood")
             ),
         )
@@ -201,18 +202,12 @@ def make_variance_table(arrays: dict[str, np.ndarray]) -> Table:
     ):
         table.add_row(
             name,
-            _mean_and_error(arrays["variance"][number, :, -1]),
-            _mean_and_error(arrays["common_variance"][number, :, -1]),
-            _mean_and_error(ratio),
+            mean_and_error(arrays["variance"][number, :, -1]),
+            mean_and_error(arrays["common_variance"][number, :, -1]),
+            mean_and_error(ratio),
             " ".join(f"{value:.3g}" for value in ratio),
         )
     return table
-
-
-def _mean_and_error(values):
-    if len(values) == 1:
-        return f"{values[0]:.4g}"
-    return f"{values.mean():.2f} +- {values.std(ddof=1) / np.sqrt(len(values)):.2f}"
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from . import _runs
 from ._gan_training import ARMS, Config, make_trainings
+from ._tables import mean_and_error
 
 SCORES = (
     "frechet",
@@ -173,18 +174,13 @@ def make_table(arrays: dict[str, np.ndarray]) -> Table:
         table.add_column(name.replace("_", " "), justify="right")
     for row, arm in enumerate(ARMS):
         table.add_row(
-            arm, *(_mean_and_error(arrays[name][row, :, -1]) for name in names)
+            arm, *(mean_and_error(arrays[name][row, :, -1], ".3f") for name in names)
         )
     table.add_section()
-    table.add_row("real", *(_mean_and_error(arrays[f"real_{name}"]) for name in names))
+    table.add_row(
+        "real", *(mean_and_error(arrays[f"real_{name}"], ".3f") for name in names)
+    )
     return table
-
-
-def _mean_and_error(values):
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.3f} +- {error:.3f}"
 
 
 def main() -> None:

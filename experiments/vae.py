@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import _data, _devices, _runs
+from ._tables import mean_and_error
 from ._vae_figure import plot
 from ._vae_latents import TITLES
 from ._vae_training import MAX_PLACES, NUM_PICTURES, Config, make_trainings
@@ -146,16 +147,9 @@ def make_table(arrays: dict[str, np.ndarray]) -> Table:
     gains = arrays["log_likelihood"] - arrays["log_likelihood"][:1]
     for row, objective in enumerate(arrays["objectives"]):
         scores = (arrays["elbo"], arrays["log_likelihood"], gains)
-        cells = [_mean_and_error(values[row]) for values in scores]
+        cells = [mean_and_error(values[row]) for values in scores]
         table.add_row(objective, *cells, f"{arrays['ess'][row].mean():.0f}")
     return table
-
-
-def _mean_and_error(values):
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.2f} +- {error:.2f}"
 
 
 def main() -> None:
