@@ -156,12 +156,11 @@ def one_hot_argmax(scores: jax.Array) -> jax.Array:
 def below_largest(scores: jax.Array, largest: jax.Array) -> jax.Array:
     """Returns the scores minus the largest of their row, which ``largest`` marks.
 
-    The derivatives of the largest one too: it is then exactly 0 with tangent 0, and in
-    the derivative of a softmax, y_i (dx_i - sum_j y_j dx_j), nothing is lost to a
-    dominant y that rounds to 1.
+    The largest one is exactly 0, and no derivative passes through it: its own and that
+    of ``top`` would cancel, and with them what a dominant class leaves to the others.
     """
     top = jnp.sum(jnp.where(largest, scores, 0), -1, keepdims=True)
-    return scores - top
+    return jnp.where(largest & ~jnp.isnan(top), 0, scores - top)
 
 
 def softmax(scores: jax.Array, largest: jax.Array, temperature: jax.Array) -> jax.Array:

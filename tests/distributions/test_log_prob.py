@@ -10,6 +10,7 @@ from tests.distributions.laws import LAWS
 FAST = {
     "BernoulliLogits",
     "BernoulliProbs",
+    "CategoricalLogits",
     "GeometricLogits",
     "GeometricProbs",
     "Poisson",

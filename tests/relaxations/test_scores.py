@@ -5,9 +5,11 @@ import pytest
 
 from reparam_jax.relaxations._scores import (
     below_largest,
+    log_softmax,
     one_hot_argmax,
     quotient,
     sigmoid,
+    softmax,
     tempered,
 )
 
@@ -48,3 +50,17 @@ def test_the_first_of_equal_scores_is_the_largest_and_has_no_tangent():
     )
     np.testing.assert_array_equal(below, [[-2, 0, 0], [-np.inf, 0, -np.inf]])
     np.testing.assert_array_equal(tangent, [[-1, 0, 2]] * 2)
+
+
+def test_what_a_dominant_class_leaves_to_the_others_is_not_lost_backwards():
+    scores = jnp.array([-30.0, 50.0, 0.0])
+    largest = one_hot_argmax(scores)
+    for function in (softmax, log_softmax):
+        slopes = jax.jacrev(function)(scores, largest, jnp.ones(3))[1]
+        rest = np.exp(-50.0)
+        np.testing.assert_allclose(slopes, [-np.exp(-80.0), rest, -rest], rtol=1e-5)
+
+
+def test_a_bad_class_that_stands_alone_is_nan():
+    scores = jnp.array([jnp.nan])
+    assert jnp.isnan(below_largest(scores, one_hot_argmax(scores)))
