@@ -45,6 +45,29 @@ def plain_errors():
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
 
+def check_divisors(config, **wholes: str) -> None:
+    """Refuses counts that one of the options does not divide, or that are below 1.
+
+    Args:
+      config: a dataclass instance.
+      **wholes: by the name of an option, the name of the one it divides.
+
+    Raises:
+      OptionsError: one does not.
+    """
+    for name, whole in wholes.items():
+        part, total = getattr(config, name), getattr(config, whole)
+        if min(part, total) < 1 or total % part:
+            raise OptionsError(
+                f"`{_flag(name)}` must divide `{_flag(whole)}`, both at least 1: got "
+                f"{part} and {total}."
+            )
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
+
+
 def open_folder(path: Path, config, *, ignore: tuple[str, ...] = ("out",)) -> Path:
     """Makes the folder of a run, or comes back to it.
 

@@ -83,11 +83,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
 
 def _check(config):
-    if config.steps % config.eval_every:
-        raise _runs.OptionsError(
-            f"`--eval-every` must divide `--steps`: got {config.eval_every} and "
-            f"{config.steps}."
-        )
+    _runs.check_divisors(config, eval_every="steps")
     if len(set(config.estimators)) < max(len(config.estimators), 1):
         raise _runs.OptionsError(
             "`--estimators` takes one name or more, each once: got "

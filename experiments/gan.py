@@ -51,14 +51,10 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
     Raises:
       OtherRunError: the folder holds a run of another configuration.
-      ValueError: the options contradict each other.
+      OptionsError: a count does not divide another.
       FileNotFoundError: the data are not there.
     """
-    if config.steps % config.eval_every:
-        raise ValueError(
-            f"`eval_every` must divide `steps`: got steps={config.steps}, "
-            f"eval_every={config.eval_every}."
-        )
+    _runs.check_divisors(config, eval_every="steps")
     folder = _runs.open_folder(config.out, config, ignore=("out", "checkpoint_seconds"))
     advance, state, count = make_trainings(config, folder)
     _runs.repeat(

@@ -81,15 +81,11 @@ def run(config: Config) -> dict[str, np.ndarray]:
     Raises:
       OtherRunError: the folder holds a run of another configuration, or another
         process of this run has one.
-      ValueError: the options contradict each other, or do not fit this machine.
+      OptionsError: a count does not divide another.
+      ValueError: the devices or processes do not fit this machine.
       FileNotFoundError: the data are not there.
     """
-    if config.steps % config.eval_every or config.batch_size % config.devices:
-        raise ValueError(
-            "`eval_every` must divide `steps`, and `devices` divide `batch_size`: got "
-            f"steps={config.steps}, eval_every={config.eval_every}, "
-            f"batch_size={config.batch_size}, devices={config.devices}."
-        )
+    _runs.check_divisors(config, eval_every="steps", devices="batch_size")
     _devices.join(
         config.coordinator,
         config.num_processes,

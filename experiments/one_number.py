@@ -115,13 +115,9 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
     Raises:
       OtherRunError: the folder holds a run of another configuration.
-      ValueError: the batch does not divide over the devices.
+      OptionsError: the batch does not divide over the devices.
     """
-    if config.batch_size % config.devices:
-        raise ValueError(
-            f"`devices` must divide `batch_size`: got devices={config.devices}, "
-            f"batch_size={config.batch_size}."
-        )
+    _runs.check_divisors(config, devices="batch_size")
     mesh = _devices.make_mesh(config.devices)
     folder = _runs.open_folder(config.out, config)
     draw_batch = _make_draw_batch(config, mesh)

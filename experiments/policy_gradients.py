@@ -81,14 +81,9 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
     Raises:
       OtherRunError: the folder holds a run of another configuration.
-      ValueError: the options do not divide as they say.
+      OptionsError: a count does not divide another.
     """
-    if config.steps % config.eval_every or config.num_seeds % config.devices:
-        raise ValueError(
-            "`eval_every` must divide `steps`, and `devices` `num_seeds`: got "
-            f"{config.eval_every}, {config.steps}; {config.devices}, "
-            f"{config.num_seeds}."
-        )
+    _runs.check_divisors(config, eval_every="steps", devices="num_seeds")
     mesh = _devices.make_mesh(config.devices)
     folder = _runs.open_folder(config.out, config)
     seeds = np.arange(config.seed, config.seed + config.num_seeds)

@@ -76,21 +76,16 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
     Raises:
       OtherRunError: the folder holds a run of another configuration.
-      ValueError: the options do not divide as they say.
+      OptionsError: a count does not divide another.
     """
-    per_call = config.steps_per_call or config.steps
-    if (
-        config.steps % per_call
-        or per_call % config.eval_every
-        or config.eval_every % config.steps_per_update
-        or config.num_seeds % config.devices
-    ):
-        raise ValueError(
-            "`steps_per_update` must divide `eval_every`, that `steps_per_call`, that "
-            f"`steps`, and `devices` `num_seeds`: got {config.steps_per_update}, "
-            f"{config.eval_every}, {per_call}, {config.steps}; {config.devices}, "
-            f"{config.num_seeds}."
-        )
+    per_call = config.steps if config.steps_per_call is None else config.steps_per_call
+    _runs.check_divisors(
+        dataclasses.replace(config, steps_per_call=per_call),
+        steps_per_update="eval_every",
+        eval_every="steps_per_call",
+        steps_per_call="steps",
+        devices="num_seeds",
+    )
     mesh = _devices.make_mesh(config.devices)
     folder = _runs.open_folder(config.out, config)
     learner = SoftActorCritic(

@@ -54,7 +54,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
     Raises:
       OtherRunError: the folder holds a run of another configuration.
-      ValueError: the options contradict each other.
+      OptionsError: the options contradict each other.
       FileNotFoundError: a package whose docstrings are read is not installed.
     """
     _check(config)
@@ -86,19 +86,15 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
 
 def _check(config):
-    if config.steps % config.log_every:
-        raise ValueError(
-            "`log_every` must divide `steps`: got "
-            f"log_every={config.log_every}, steps={config.steps}."
-        )
+    _runs.check_divisors(config, log_every="steps")
     if config.corpus == "bars" and (config.topics % 2 or config.topics < 4):
-        raise ValueError(
+        raise _runs.OptionsError(
             "Bars are rows and columns of a square: `topics` must be even and at least "
             f"4, got {config.topics}."
         )
     first = config.first_concentration
     if first is not None and first <= max(config.concentrations) / 10:
-        raise ValueError(
+        raise _runs.OptionsError(
             "`first_concentration` must be above the guide's floor, a tenth of each of "
             f"`concentrations`: got {first}."
         )

@@ -41,10 +41,16 @@ def run(config: Config) -> dict[str, np.ndarray]:
     Raises:
       OtherRunError: the folder holds a run of another configuration, or another
         process of this run has one.
-      ValueError: the options contradict each other, or do not fit this machine.
+      OptionsError: a count does not divide another.
+      ValueError: the devices or processes do not fit this machine.
       FileNotFoundError: the data are not there.
     """
-    _check(config)
+    _runs.check_divisors(
+        config,
+        eval_every="steps",
+        devices="batch_size",
+        chunk_size="test_samples",
+    )
     _devices.join(
         config.coordinator,
         config.num_processes,
@@ -72,21 +78,6 @@ def run(config: Config) -> dict[str, np.ndarray]:
     summary = [{name: row[name] for name in fields} for row in rows]
     _runs.write_json(folder / "summary.json", summary)
     return _collect(config, folder, summary)
-
-
-def _check(config):
-    if (
-        config.steps % config.eval_every
-        or config.batch_size % config.devices
-        or config.test_samples % config.chunk_size
-    ):
-        raise ValueError(
-            "`eval_every` must divide `steps`, `devices` divide `batch_size`, and "
-            "`chunk_size` divide `test_samples`: got "
-            f"steps={config.steps}, eval_every={config.eval_every}, "
-            f"batch_size={config.batch_size}, devices={config.devices}, "
-            f"test_samples={config.test_samples}, chunk_size={config.chunk_size}."
-        )
 
 
 def _pictures(folder, objective):

@@ -198,7 +198,7 @@ def test_debug_stops_at_gradients_that_are_not_finite(small):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"eval_every": 3}, "`--eval-every` must divide `--steps`: got 3 and 4"),
+        ({"eval_every": 3}, "`--eval-every` must divide `--steps`, both at least 1"),
         ({"estimators": ("arm", "arm")}, "one name or more, each once: got arm arm"),
         ({"pairs": 1}, "`--pairs` of at least 2: got 1"),
         (

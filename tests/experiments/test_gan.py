@@ -239,7 +239,9 @@ def test_debug_stops_at_gradients_that_are_not_finite(setting):
 
 
 def test_steps_that_do_not_divide_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="`eval_every` must divide `steps`"):
+    with pytest.raises(
+        _runs.OptionsError, match="`--eval-every` must divide `--steps`"
+    ):
         gan.run(toy(tmp_path, eval_every=4))
 
 

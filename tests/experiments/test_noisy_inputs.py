@@ -181,10 +181,14 @@ def test_another_configuration_in_the_same_folder_ends_with_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"eval_every": 3}, {"batch_size": 9, "devices": 2}]
+    ("changes", "sentence"),
+    [
+        ({"eval_every": 3}, "`--eval-every` must divide `--steps`"),
+        ({"batch_size": 9, "devices": 2}, "`--devices` must divide `--batch-size`"),
+    ],
 )
-def test_options_that_do_not_divide_are_refused(tmp_path, changes):
-    with pytest.raises(ValueError, match="`eval_every` must divide `steps`"):
+def test_options_that_do_not_divide_are_refused(tmp_path, changes, sentence):
+    with pytest.raises(_runs.OptionsError, match=sentence):
         noisy_inputs.run(toy(tmp_path, **changes))
 
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import one_number
+from experiments import _runs, one_number
 from experiments.one_number import ESTIMATORS, Config
 
 ROWS = {name: row for row, name in enumerate(ESTIMATORS)}
@@ -74,7 +74,9 @@ def test_debug_checks_the_exact_gradients(tmp_path, monkeypatch):
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="devices=3, batch_size=256"):
+    with pytest.raises(
+        _runs.OptionsError, match="`--devices` must divide `--batch-size`"
+    ):
         one_number.run(Config(tmp_path, devices=3))
 
 

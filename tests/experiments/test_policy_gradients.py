@@ -86,9 +86,13 @@ def test_enough_estimates_see_a_bias_of_the_declared_size():
 
 
 def test_options_that_do_not_divide_are_refused(tmp_path):
-    config = dataclasses.replace(TOY, out=tmp_path, eval_every=40)
-    with pytest.raises(ValueError, match="`eval_every` must divide `steps`"):
-        policy_gradients.run(config)
+    for changes, sentence in (
+        ({"eval_every": 40}, "`--eval-every` must divide `--steps`"),
+        ({"devices": 3}, "`--devices` must divide `--num-seeds`"),
+    ):
+        config = dataclasses.replace(TOY, out=tmp_path, **changes)
+        with pytest.raises(_runs.OptionsError, match=sentence):
+            policy_gradients.run(config)
 
 
 @pytest.mark.slow

@@ -50,6 +50,23 @@ def advance(index, state):
     return state, [{"index": index, "weights": state["weights"].tolist()}] * 2
 
 
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    steps: int = 6
+    eval_every: int = 2
+
+
+@pytest.mark.parametrize("wrong", [(6, 4), (6, 0), (0, 2), (-6, 3), (6, -3)])
+def test_counts_that_do_not_divide_or_are_not_positive_are_refused(wrong):
+    _runs.check_divisors(Counts(), eval_every="steps")
+    sentence = (
+        "`--eval-every` must divide `--steps`, both at least 1: got "
+        f"{wrong[1]} and {wrong[0]}."
+    )
+    with pytest.raises(_runs.OptionsError, match=sentence):
+        _runs.check_divisors(Counts(*wrong), eval_every="steps")
+
+
 def go(out, *, stop_at=None, stop=stop, seconds=0.0, seen=None):
     def advance_until(index, state):
         if index == stop_at:

@@ -249,7 +249,12 @@ def test_seeds_on_devices_of_their_own_learn_the_same(finished, tmp_path):
 
 
 def test_options_that_do_not_divide_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="`steps_per_update` must divide `eval_every`"):
-        sac.run(toy(tmp_path, eval_every=15))
-    with pytest.raises(ValueError, match="`devices` `num_seeds`"):
-        sac.run(toy(tmp_path, devices=3))
+    for changes, sentence in (
+        ({"steps_per_update": 3}, "`--steps-per-update` must divide `--eval-every`"),
+        ({"eval_every": 30}, "`--eval-every` must divide `--steps-per-call`"),
+        ({"steps_per_call": 60}, "`--steps-per-call` must divide `--steps`"),
+        ({"steps_per_call": 0}, "got 20 and 0"),
+        ({"devices": 3}, "`--devices` must divide `--num-seeds`"),
+    ):
+        with pytest.raises(_runs.OptionsError, match=sentence):
+            sac.run(toy(tmp_path, **changes))

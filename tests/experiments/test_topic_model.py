@@ -196,7 +196,7 @@ def test_figure_and_gradients_are_written(finished):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"log_every": 3}, "`log_every` must divide `steps`"),
+        ({"log_every": 3}, "`--log-every` must divide `--steps`"),
         ({"topics": 5}, "must be even and at least 4, got 5"),
         ({"first_concentration": 0.05}, "must be above the guide's floor"),
     ],

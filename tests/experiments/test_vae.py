@@ -329,12 +329,16 @@ def test_rows_depend_on_seed_and_interval_only():
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"eval_every": 3}, {"batch_size": 9, "devices": 2}, {"chunk_size": 4}],
+    ("changes", "sentence"),
+    [
+        ({"eval_every": 3}, "`--eval-every` must divide `--steps`"),
+        ({"batch_size": 9, "devices": 2}, "`--devices` must divide `--batch-size`"),
+        ({"chunk_size": 4}, "`--chunk-size` must divide `--test-samples`"),
+    ],
 )
-def test_options_that_do_not_divide_are_refused(tmp_path, changes):
+def test_options_that_do_not_divide_are_refused(tmp_path, changes, sentence):
     config = dataclasses.replace(TOY, out=tmp_path, **changes)
-    with pytest.raises(ValueError, match="`eval_every` must divide `steps`"):
+    with pytest.raises(_runs.OptionsError, match=sentence):
         vae.run(config)
 
 
