@@ -39,6 +39,11 @@ class Arm(NamedTuple):
         """Whether the critic is to be trained."""
         return self.credit in ("baseline", "step")
 
+    @property
+    def is_biased(self) -> bool:
+        """Whether the mean is not the gradient: what a critic says comes in."""
+        return self.needs_critic
+
 
 ARMS = {
     "REINFORCE": Arm("whole"),
@@ -80,9 +85,13 @@ class Settings:
 
 
 class Agent(NamedTuple):
-    """All that training carries on: an array tree."""
+    """All that training carries on: an array tree.
+
+    ``policy_before`` is the policy before its last update, which played the episodes.
+    """
 
     policy: nnx.State
+    policy_before: nnx.State
     critic: nnx.State
     policy_opt_state: Any
     critic_opt_state: Any
@@ -117,6 +126,7 @@ class Learner:
         policy, critic = map(self.player.init, jax.random.split(key))
         return Agent(
             policy=policy,
+            policy_before=policy,
             critic=critic,
             policy_opt_state=self._policy_optimizer.init(policy),
             critic_opt_state=self._critic_optimizer.init(critic),
@@ -177,7 +187,8 @@ class Learner:
             return -1.0 * is_on * (1 + self.settings.discount * later)
 
         loss = self._choose(policy, episodes.states, cost(0), cost(1), key)
-        return jnp.sum(loss) / self.settings.num_episodes, 2 * jnp.sum(is_on)
+        # The step of one of the two actions is among those of the episode.
+        return jnp.sum(loss) / self.settings.num_episodes, jnp.sum(is_on)
 
     def _restarting_loss(self, policy, episodes, key):
         rows_key, noise_key, action_key = jax.random.split(key, 3)
@@ -207,7 +218,8 @@ class Learner:
         loss = self._choose(policy, states, -1.0 * left, -1.0 * right, action_key)
         # Of all visited states, these stand for as many each.
         weight = jnp.sum(episodes.is_on) / (count * self.settings.num_episodes)
-        return weight * jnp.sum(loss), jnp.sum(left + right)
+        # The first step of one of the two is among those of the episode.
+        return weight * jnp.sum(loss), jnp.sum(left + right) - count
 
     def _choose(self, policy, states, cost_left, cost_right, key):
         """The expected cost of an action at each state, by the arm's estimator."""
@@ -275,6 +287,7 @@ class Learner:
             agent = self._train_critic(agent, episodes, critic_key)
         return agent._replace(
             policy=optax.apply_updates(agent.policy, updates),
+            policy_before=agent.policy,
             policy_opt_state=opt_state,
             environment_steps=agent.environment_steps + steps,
             updates=agent.updates + 1,

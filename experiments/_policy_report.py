@@ -21,7 +21,8 @@ def make_regulator_table(arrays: dict[str, np.ndarray]) -> Table:
     """Lays out bias and variance of every estimator on the regulator.
 
     Relative biases along the exact gradient, the smallest that would be seen, the worst
-    element in standard errors, and the environment steps for a relative error of 10 %.
+    element in standard errors, and the environment steps for a relative error of 10 %,
+    their mean over the seeds.
 
     Args:
       arrays: from ``policy_gradients.run``.
@@ -31,7 +32,9 @@ def make_regulator_table(arrays: dict[str, np.ndarray]) -> Table:
     """
     table = Table(title="regulator: biases, and environment steps for an error of 10 %")
     table.add_column("estimator")
-    for name in (*PARTS, "seen from", "z", *PARTS):
+    biases = [f"bias,\n{part}" for part in PARTS]
+    steps = [f"steps,\n{part}" for part in PARTS]
+    for name in (*biases, "seen\nfrom", "worst\nz", *steps):
         table.add_column(name, justify="right")
     for place, (name, arm) in enumerate(_policy_regulator.ARMS.items()):
         table.add_row(
@@ -39,7 +42,10 @@ def make_regulator_table(arrays: dict[str, np.ndarray]) -> Table:
             *(f"{bias:+.3f}" for bias in arrays["bias"][place]),
             f"{arrays['smallest_bias'][place]:.3f}",
             f"{arrays['worst_z'][place]:.1f}",
-            *map(_with_error, arrays["steps_for_ten_percent"][place]),
+            *(
+                f"{mean:,.0f}" if np.isfinite(mean) else "never"
+                for mean in arrays["steps_for_ten_percent"][place].mean(1)
+            ),
         )
     return table
 
@@ -47,7 +53,8 @@ def make_regulator_table(arrays: dict[str, np.ndarray]) -> Table:
 def make_cart_pole_table(arrays: dict[str, np.ndarray]) -> Table:
     """Lays out returns and gradient variances of every estimator on CartPole.
 
-    The last column has the environment steps for a gradient of relative variance 1.
+    The last column has the environment steps for a gradient of relative variance 1,
+    over the norm of the exact one also where the estimator is biased.
 
     Args:
       arrays: from ``policy_gradients.run``.
@@ -69,9 +76,9 @@ def make_cart_pole_table(arrays: dict[str, np.ndarray]) -> Table:
     ]
     for name in names:
         table.add_column(name, justify="right")
-    for place, name in enumerate(_policy_cart_pole.ARMS):
+    for place, (name, arm) in enumerate(_policy_cart_pole.ARMS.items()):
         table.add_row(
-            name,
+            name + " (biased)" * arm.is_biased,
             _with_error(curves[place, :, max(half, 0)]),
             _with_error(curves[place, :, -1]),
             _with_error(curves[place].mean(1)),

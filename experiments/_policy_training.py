@@ -71,8 +71,9 @@ class Training:
         def train(agent, seed, until):
             _, train_key, eval_key, _ = keys_of(seed)
             agent = learner.train(agent, train_key, until=until)
+            # The last update went beyond `until`: the policy there is the one before.
             played = learner.player.collect(
-                agent.policy,
+                agent.policy_before,
                 jax.random.fold_in(eval_key, until),
                 num_episodes=self._eval_episodes,
             )
@@ -122,14 +123,16 @@ class Training:
         agents, _ = self._program(PROBED, "train")(self.start, self._on_mesh, until)
         probed = self._program(PROBED, "probe")(agents, self._on_mesh)
         probed = {name: list(map(np.asarray, of)) for name, of in probed.items()}
-        relative = {}
-        for name, (var, signal, steps) in probed.items():
-            # Without a critic's word all estimate one gradient: the steadiest of the
-            # cheap ones says its size.
-            if not self.arms[name].arm.needs_critic:
-                signal = probed[REFERENCE][1]
-            relative[name] = (var * steps / signal).tolist()
-        return relative
+        # The gradient is the mean of the unbiased arms; the steadiest of the cheap ones
+        # says its size.
+        signal = probed[REFERENCE][1]
+        return {
+            name: [
+                float(value) if norm > 0 else None
+                for value, norm in zip(var * steps / signal, signal, strict=True)
+            ]
+            for name, (var, _, steps) in probed.items()
+        }
 
 
 def _probe(arms, agent, key, count):
@@ -155,7 +158,7 @@ def _probe(arms, agent, key, count):
     _, found = jax.lax.scan(estimate, None, jnp.arange(count))
 
     def statistics(grads, steps):
-        one, other = (half.mean(0) for half in jnp.split(grads, 2))
+        one, other = grads[::2].mean(0), grads[1::2].mean(0)
         var = jnp.sum(jnp.var(grads, 0, ddof=1))
         return var, jnp.vdot(one, other), jnp.mean(1.0 * steps)
 

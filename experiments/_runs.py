@@ -64,6 +64,24 @@ def check_divisors(config, **wholes: str) -> None:
             )
 
 
+def check_at_least(config, **least: int) -> None:
+    """Refuses options that are too small.
+
+    Args:
+      config: a dataclass instance.
+      **least: by the name of an option, its smallest value.
+
+    Raises:
+      OptionsError: one is smaller.
+    """
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if value < bound:
+            raise OptionsError(
+                f"`{_flag(name)}` must be at least {bound}: got {value}."
+            )
+
+
 def _flag(name):
     return "--" + name.replace("_", "-")
 

@@ -21,6 +21,8 @@ SCORES = (
     "coherence",
     "non_finite_steps",
 )
+# Models that have a perplexity alone.
+REFERENCES = {"truth": "true_perplexity", "unigram": "unigram_perplexity"}
 
 
 def plot(arrays: dict[str, np.ndarray], path: Path) -> None:
@@ -114,17 +116,21 @@ def make_table(arrays: dict[str, np.ndarray]) -> Table:
     """
     table = Table(title="held-out documents, mean +- standard error over seeds")
     names = [name for name in SCORES if name in arrays]
-    references = [
-        name for name in ("true_perplexity", "unigram_perplexity") if name in arrays
-    ]
-    for name in ("concentration", "arm", *names, *references):
+    for name in ("prior", "model", *names):
         table.add_column(name.replace("_", " "), justify="right")
     for row, concentration in enumerate(arrays["concentrations"]):
-        for place, arm in enumerate(ARMS):
-            values = [arrays[name][place, row] for name in names]
-            values += [arrays[name][row] for name in references]
+        models = {
+            arm: [arrays[name][place, row] for name in names]
+            for place, arm in enumerate(ARMS)
+        }
+        models |= {
+            title: [arrays[name][row]]
+            for title, name in REFERENCES.items()
+            if name in arrays
+        }
+        for title, values in models.items():
             cells = [mean_and_error(value, ".3g", error_spec=".2g") for value in values]
-            table.add_row(f"{concentration:g}", arm, *cells)
+            table.add_row(f"{concentration:g}", title, *cells)
         table.add_section()
     return table
 

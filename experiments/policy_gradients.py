@@ -43,7 +43,7 @@ class Config:
     """Episodes for each point of the learning curve; not counted as steps."""
     probe_steps: int = 15_000
     """Environment steps after which the variance of the gradient is measured."""
-    probes: int = 64
+    probes: int = 128
     """Gradient estimates for that."""
     episodes: int = 8
     """Episodes for each update of the policy on CartPole."""
@@ -76,14 +76,29 @@ def run(config: Config) -> dict[str, np.ndarray]:
       (estimators, parts); ``worst_z``, ``smallest_bias`` (estimators);
       ``steps_for_ten_percent`` (estimators, parts, seeds). Of CartPole, in the order
       of its estimators: ``steps`` of the learning curves and ``curves``, mean returns
-      (estimators, seeds, points); ``probe_var``, relative variance of a gradient at
-      the same environment steps (estimators, seeds).
+      (estimators, seeds, points); ``probe_var``, relative variance of a gradient for
+      each environment step (estimators, seeds).
 
     Raises:
       OtherRunError: the folder holds a run of another configuration.
-      OptionsError: a count does not divide another.
+      OptionsError: a count does not divide another, or an option is out of range.
     """
     _runs.check_divisors(config, eval_every="steps", devices="num_seeds")
+    _runs.check_at_least(
+        config,
+        estimates=2,
+        eval_episodes=1,
+        probes=2,
+        episodes=2,
+        restarts=1,
+        width=1,
+        batch_size=1,
+    )
+    if config.smallest_bias <= 0 or not 0 <= config.discount < 1:
+        raise _runs.OptionsError(
+            "`--smallest-bias` must be above 0, and `--discount` in [0, 1): got "
+            f"{config.smallest_bias} and {config.discount}."
+        )
     mesh = _devices.make_mesh(config.devices)
     folder = _runs.open_folder(config.out, config)
     seeds = np.arange(config.seed, config.seed + config.num_seeds)
@@ -127,11 +142,11 @@ def run(config: Config) -> dict[str, np.ndarray]:
         folder / "summary.json", {"regulator": regulator, "cart_pole": cart_pole}
     )
     names = "bias", "bias_error", "worst_z", "smallest_bias", "steps_for_ten_percent"
-    arrays = {name: np.array([row[name] for row in regulator]) for name in names}
+    arrays = {name: np.array([row[name] for row in regulator], float) for name in names}
     return arrays | {
         "steps": np.unique([line["step"] for line in log if "step" in line]),
         "curves": np.array([row["curve"] for row in cart_pole]),
-        "probe_var": np.array([row["probe_var"] for row in cart_pole]),
+        "probe_var": np.array([row["probe_var"] for row in cart_pole], float),
     }
 
 
@@ -139,16 +154,17 @@ def _summarize(log, arms, seeds):
     """One row for each estimator on CartPole."""
     probe = next(line for line in log if "probe_var" in line)["probe_var"]
     rows = []
-    for arm in arms:
-        curve = [line["return"] for line in log if line.get("trained_by") == arm]
+    for name, learner in arms.items():
+        curve = [line["return"] for line in log if line.get("trained_by") == name]
         curve = np.array(curve).reshape(-1, len(seeds)).T
         rows.append(
             {
-                "estimator": arm,
+                "estimator": name,
+                "is_biased": learner.arm.is_biased,
                 "curve": curve.tolist(),
                 "mean_return": curve.mean(1).tolist(),
                 "last_return": curve[:, -1].tolist(),
-                "probe_var": probe[arm],
+                "probe_var": probe[name],
             }
         )
     return rows

@@ -21,7 +21,7 @@ from . import _devices, _pendulum, _runs, _seeds
 from ._sac import Settings, SoftActorCritic
 
 NUM_FILMED = 1
-FRAMES = np.arange(0, 96, 8)
+FRAMES = np.arange(7, 103, 8)  # every 0.4 seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run(config: Config) -> dict[str, np.ndarray]:
 
     Raises:
       OtherRunError: the folder holds a run of another configuration.
-      OptionsError: a count does not divide another.
+      OptionsError: a count does not divide another, or is too small.
     """
     per_call = config.steps if config.steps_per_call is None else config.steps_per_call
     _runs.check_divisors(
@@ -85,6 +85,9 @@ def run(config: Config) -> dict[str, np.ndarray]:
         eval_every="steps_per_call",
         steps_per_call="steps",
         devices="num_seeds",
+    )
+    _runs.check_at_least(
+        config, width=1, batch_size=1, eval_episodes=1, test_episodes=2
     )
     mesh = _devices.make_mesh(config.devices)
     folder = _runs.open_folder(config.out, config)
@@ -200,7 +203,7 @@ def plot(arrays: dict[str, np.ndarray], path: Path) -> None:
 def _plot_curves(axes, steps, curve):
     for returns in curve:
         axes.plot(steps, returns, color="#1b6ca8", alpha=0.3, linewidth=1)
-    mean, std = curve.mean(0), curve.std(0)
+    mean, std = curve.mean(0), curve.std(0, ddof=min(1, len(curve) - 1))
     axes.plot(steps, mean, color="#1b6ca8", label="mean of the seeds")
     axes.fill_between(
         steps,
@@ -215,6 +218,7 @@ def _plot_curves(axes, steps, curve):
         ylabel="return of an episode",
         title="Learning curve (a thin line is a seed)",
     )
+    axes.locator_params("x", nbins=5)
     axes.legend(frameon=False, loc="lower right")
 
 
@@ -232,7 +236,7 @@ def _plot_film(axes, seeds, angles, returns):
     axes.set(
         aspect="equal",
         xlim=(-0.6, len(FRAMES) - 0.4),
-        ylim=(0.6 - len(seeds), 0.6),
+        ylim=(0.5 - len(seeds), 0.6),
         xticks=np.arange(len(FRAMES)),
         xticklabels=[f"{_pendulum.TIME_STEP * (frame + 1):.1f}" for frame in FRAMES],
         yticks=[],

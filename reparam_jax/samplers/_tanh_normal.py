@@ -57,8 +57,8 @@ def tanh_normal(
       forward, reverse and mixed mode, of both results:
       :math:`\partial a / \partial x = 1 - \tanh^2 x`, with all its digits where the
       action is rounded to 1, and :math:`\partial \log p / \partial x = 2 \tanh x`. At
-      variance 0 the gradients for ``var`` and ``std`` are those of :func:`normal` for
-      the action and 0 for its log-probability.
+      standard deviation 0, :math:`\log \sigma` counts as constant: what is left comes
+      through x, whose gradients are those of :func:`normal`.
 
     References:
       Haarnoja, Zhou, Abbeel, Levine. Soft actor-critic. ICML 2018, appendix C.

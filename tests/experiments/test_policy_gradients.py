@@ -1,20 +1,25 @@
 """Tests of ``experiments.policy_gradients`` and what it is made of, at toy size."""
 
 import dataclasses
+import io
 import json
 import sys
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments import (
     _cart_pole_player,
+    _devices,
     _policy_bias,
     _policy_cart_pole,
     _policy_regulator,
+    _policy_report,
     _policy_score,
     _policy_training,
     _runs,
@@ -89,6 +94,11 @@ def test_options_that_do_not_divide_are_refused(tmp_path):
     for changes, sentence in (
         ({"eval_every": 40}, "`--eval-every` must divide `--steps`"),
         ({"devices": 3}, "`--devices` must divide `--num-seeds`"),
+        ({"episodes": 1}, "`--episodes` must be at least 2: got 1"),
+        ({"probes": 1}, "`--probes` must be at least 2"),
+        ({"estimates": 1}, "`--estimates` must be at least 2"),
+        ({"discount": 1.0}, r"`--discount` in \[0, 1\): got 0.3 and 1.0"),
+        ({"smallest_bias": 0.0}, "`--smallest-bias` must be above 0"),
     ):
         config = dataclasses.replace(TOY, out=tmp_path, **changes)
         with pytest.raises(_runs.OptionsError, match=sentence):
@@ -114,6 +124,102 @@ def test_only_the_wrong_critic_is_biased(name):
     else:
         # 4 standard errors for each of the 21 elements and 2 lengths.
         assert found["worst_z"] <= _policy_bias.NUM_ERRORS
+
+
+def test_a_bias_leaves_less_of_the_error_or_nothing():
+    """SVG(1) with the wrong critic, as if it were biased by 6 % and by 20 %."""
+    name = "SVG(1), value without products"
+    exact = _policy_bias.exact_numbers()
+    bias = np.zeros_like(exact)
+    bias[-2:] = 0.06, 0.2
+    ones = np.ones((3, len(exact)))
+    moments = _policy_bias.Moments(np.float64(11), ones * (exact + bias), 10 * ones)
+    found = _policy_bias.judge(name, moments)
+    gains, log_std = found["steps_for_ten_percent"]
+    expected = 10 * np.array(found["relative_var"][0]) / (0.01 - 0.06**2)
+    np.testing.assert_allclose(gains, expected, rtol=1e-6)
+    assert log_std == [None] * 3
+
+
+def test_no_table_is_wider_than_a_terminal():
+    count, seeds = len(_policy_regulator.ARMS), np.arange(5.0)
+    arrays = {
+        "bias": np.full((count, 2), -0.682),
+        "smallest_bias": np.full(count, 0.047),
+        "worst_z": np.full(count, 165.3),
+        "steps_for_ten_percent": np.full((count, 2, 5), 1_806_179.0),
+    }
+    arrays["steps_for_ten_percent"][2] = np.nan
+    count = len(_policy_cart_pole.ARMS)
+    arrays |= {
+        "curves": np.full((count, 5, 20), 500.0) + 9 * seeds[:, None],
+        "steps": 3000 * np.arange(1, 21),
+        "probe_var": np.full((count, 5), 40_534.0) + 9e3 * seeds,
+    }
+    console = Console(width=80, file=io.StringIO())
+    console.print(_policy_report.make_regulator_table(arrays))
+    console.print(_policy_report.make_cart_pole_table(arrays))
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    assert printed.count("1,806,179") == 2 * (len(_policy_regulator.ARMS) - 1)
+    assert printed.count("never") == 2
+    assert printed.count("(biased)") == 6
+
+
+def test_a_policy_is_looked_at_as_it_was_before_the_steps_ran_out(few):
+    settings = Settings(
+        width=4,
+        num_episodes=2,
+        learning_rate=1e-2,
+        critic_learning_rate=1e-2,
+        critic_updates=1,
+        batch_size=4,
+        discount=0.99,
+        num_restarts=2,
+    )
+    learner = Learner(_policy_cart_pole.Arm("whole"), settings)
+
+    @jax.jit
+    def train(agent, until):
+        return learner.train(agent, jax.random.key(0), until=until)
+
+    start = learner.init(jax.random.key(1))
+    once = train(start, 1)
+    assert once.updates == 1
+    chex.assert_trees_all_equal(once.policy_before, start.policy)
+    twice = train(start, once.environment_steps + 1)
+    assert twice.updates == 2
+    chex.assert_trees_all_equal(twice.policy_before, once.policy)
+    # The curve too: with a rate of 100 the policy after the update always pushes to
+    # one side, and the cart is soon lost.
+    training = _policy_training.Training(
+        _devices.make_mesh(1),
+        np.arange(1),
+        dataclasses.replace(settings, learning_rate=100.0),
+        steps=1,
+        eval_every=1,
+        eval_episodes=64,
+        probe_steps=1,
+        probes=2,
+    )
+    name = "leave-one-out over episodes"
+    learner = training.arms[name]
+    train = training._program(name, "train")
+    agents, returns = train(training.start, jnp.arange(1), np.int32(1))
+    assert agents.updates == 1
+    key = jax.random.fold_in(jax.random.split(jax.random.key(0), 4)[2], 1)
+
+    @jax.jit
+    def play(policy):
+        policy = jax.tree.map(lambda leaf: leaf[0], policy)
+        episodes = learner.player.collect(
+            policy, jax.random.clone(key), num_episodes=64
+        )
+        return jnp.mean(jnp.sum(episodes.is_on, 0))
+
+    np.testing.assert_allclose(returns, play(training.start.policy), rtol=1e-6)
+    assert play(agents.policy) < 0.8 * returns
 
 
 def arms(module, names):
@@ -251,10 +357,20 @@ def test_without_a_critic_all_estimate_one_gradient_and_count_their_steps(few):
     found, played = estimates(jax.random.split(jax.random.key(1), 12_000))
     np.testing.assert_array_equal(found["whole"][1], played)
     np.testing.assert_array_equal(found["others"][1], played)
-    np.testing.assert_array_equal(found["step"][1], 3 * played)
+    np.testing.assert_array_equal(found["step"][1], 2 * played)
     restarted = np.asarray(found["restart"][1] - played)
-    assert restarted.min() >= 2 * settings.num_restarts
-    assert restarted.max() <= 2 * settings.num_restarts * SHORT
+    assert restarted.min() >= settings.num_restarts
+    assert restarted.max() <= settings.num_restarts * (2 * SHORT - 1)
+    # From the last step of an episode: one more, of the action that was not taken.
+    episodes = learners["restart"].player.collect(
+        agent.policy, jax.random.key(2), num_episodes=settings.num_episodes
+    )
+    is_last = jnp.arange(SHORT) == SHORT - 1
+    is_on = jnp.broadcast_to(is_last[:, None], episodes.is_on.shape)
+    _, steps = learners["restart"].gradient(
+        agent, episodes._replace(is_on=is_on), jax.random.key(3)
+    )
+    assert steps == settings.num_episodes + settings.num_restarts
     # Along the direction of one half of the steadiest, the other half and the rest.
     grads = {credit: np.asarray(of[0], np.float64) for credit, of in found.items()}
     direction = grads["restart"][:6000].mean(0)

@@ -255,6 +255,8 @@ def test_options_that_do_not_divide_are_refused(tmp_path):
         ({"steps_per_call": 60}, "`--steps-per-call` must divide `--steps`"),
         ({"steps_per_call": 0}, "got 20 and 0"),
         ({"devices": 3}, "`--devices` must divide `--num-seeds`"),
+        ({"test_episodes": 1}, "`--test-episodes` must be at least 2: got 1"),
+        ({"eval_episodes": 0}, "`--eval-episodes` must be at least 1: got 0"),
     ):
         with pytest.raises(_runs.OptionsError, match=sentence):
             sac.run(toy(tmp_path, **changes))

@@ -179,7 +179,7 @@ def test_texts_have_coherence_and_versions_and_no_truth(docs, tmp_path):
     topic_model.plot(arrays, tmp_path / "docs.png")
     assert (tmp_path / "docs.png").read_bytes().startswith(b"\x89PNG")
     assert topic_model.make_topic_table(arrays).row_count == 4
-    assert topic_model.make_table(arrays).row_count == 4
+    assert topic_model.make_table(arrays).row_count == 6
 
 
 def test_figure_and_gradients_are_written(finished):
