@@ -53,14 +53,16 @@ class Config:
     """One hidden layer, or two convolutions, on each side."""
     width: int = 64
     """Of the hidden layer; or channels of the outer convolutions, half of the inner."""
-    steps: int = 10_000
+    steps: int = 9000
     """Training steps of every objective and seed."""
     eval_every: int = 1000
     """Steps between two lines of the log, and checkpoints; divides `steps`."""
-    batch_size: int = 50
+    batch_size: int = 64
     """Images in a minibatch; divisible by `devices`."""
     learning_rate: float = 3e-3
     """Of Adam at first; it falls to 0 along a half cosine."""
+    weight_decay: float = 0.05
+    """In each step the weights shrink by this, times the learning rate."""
     test_samples: int = 500
     """Draws of the test likelihood."""
     chunk_size: int = 50
@@ -98,7 +100,7 @@ def make_trainings(
       split; the first state; how many calls there are.
     """
     train_images, test_images = _data.binarize(config.data, config.data_dir)
-    optimizer = make_optimizer(config.learning_rate, config.steps)
+    optimizer = make_optimizer(config.learning_rate, config.steps, config.weight_decay)
     seeds = range(config.seed, config.seed + config.num_seeds)
     trials = list(itertools.product(seeds, config.objectives))
     graphdef, _ = init(config, config.seed, train_images)
@@ -163,17 +165,21 @@ def make_trainings(
 
 
 @functools.cache
-def make_optimizer(learning_rate: float, steps: int) -> optax.GradientTransformation:
+def make_optimizer(
+    learning_rate: float, steps: int, weight_decay: float
+) -> optax.GradientTransformation:
     """Makes Adam with a learning rate that falls to 0 along a half cosine.
 
     Args:
       learning_rate: the first one.
       steps: after which it is 0.
+      weight_decay: decoupled from the moments (AdamW).
 
     Returns:
       The optimizer.
     """
-    return optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+    schedule = optax.cosine_decay_schedule(learning_rate, steps)
+    return optax.adamw(schedule, weight_decay=weight_decay)
 
 
 def keys_of(seed: int) -> jax.Array:
