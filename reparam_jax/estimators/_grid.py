@@ -12,7 +12,7 @@ from reparam_jax.distributions._structure import Distribution
 
 from ._costs import Costs
 
-_MOST_POINTS = 2**16
+MOST_POINTS = 2**16
 
 
 class Axis(NamedTuple):
@@ -95,10 +95,10 @@ def _part_weights(leaf, axis, parts, batch_ndim):
 
 
 def _check_size(name, size):
-    if size > _MOST_POINTS:
+    if size > MOST_POINTS:
         raise ValueError(
             f"`{name}` would evaluate the cost at {size} joint points, at most "
-            f"{_MOST_POINTS} are allowed. A cost of the batch's shape needs those of "
+            f"{MOST_POINTS} are allowed. A cost of the batch's shape needs those of "
             "one element only; `ScoreFunction` and `Pathwise` need no grid."
         )
 

@@ -20,7 +20,7 @@ def has_divergence(guide: Distribution, prior: Distribution) -> bool:
     return (
         find(*map(type, pair)) is not None
         and not isinstance(pair[0], dist.Delta | dist.Kumaraswamy)
-        and (_kept(guide) is None) == (_kept(prior) is None)
+        and (unmasked(guide) is None) == (unmasked(prior) is None)
     )
 
 
@@ -35,13 +35,16 @@ def divergence(guide: Distribution, prior: Distribution) -> jax.Array:
     parts = shape[: len(shape) - law.event_dim]
     with jax.numpy_rank_promotion("allow"):
         terms = jnp.broadcast_to(dist.kl_divergence(law, unwrap(prior)), parts)
-        for kept in (_kept(guide), _kept(prior)):
+        for kept in (unmasked(guide), unmasked(prior)):
             terms = terms if kept is None else jnp.where(kept, terms, 0)
     return jnp.sum(terms, tuple(range(len(guide.batch_shape), len(parts))))
 
 
-def _kept(distribution: Distribution) -> jax.Array | None:
-    """Which elements the masks around a law leave, or ``None`` if there are none."""
+def unmasked(distribution: Distribution) -> jax.Array | None:
+    """Which elements the masks around a law leave, or ``None`` if there are none.
+
+    Of a shape that broadcasts to the batch of the law inside.
+    """
     law: Any = distribution
     core, kept = unwrap(law), None
     while law is not core:

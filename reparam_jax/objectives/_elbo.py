@@ -65,8 +65,10 @@ def elbo(
       The estimator's, for the guide's parameters and all that ``log_joint_fn`` and
       ``prior`` depend on: unbiased, to the orders and in the modes of the estimator.
       With ``sticking_the_landing``: unbiased, to first order; a derivative for the
-      guide's parameters of any derivative raises, and so does one for a parameter that
-      moves the support.
+      guide's parameters of any derivative raises (but for those that the network of a
+      flow closes over: it is wrong), and so does one for a parameter that moves the
+      support. In discrete guides an outcome of probability 0 counts nothing, in the
+      derivative for that probability neither, whose slope is infinite.
 
     References:
       Kingma, Welling. Auto-encoding variational Bayes. ICLR 2014.

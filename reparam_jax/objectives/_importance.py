@@ -126,11 +126,14 @@ def effective_sample_size(log_weights: jax.Array) -> jax.Array:
     top = jnp.max(log_weights, 0, keepdims=True)
     weights = jnp.exp(log_weights - jnp.where(jnp.isneginf(top), 0, top))
     total, squares = jnp.sum(weights, 0), jnp.sum(weights**2, 0)
-    return jnp.where(squares == 0, 0, total**2 / jnp.where(squares == 0, 1, squares))
+    # In this order nothing overflows in float16.
+    return total * jnp.where(
+        squares == 0, 0, total / jnp.where(squares == 0, 1, squares)
+    )
 
 
 def _in_chunks(log_weights, values, chunk_size):
-    if chunk_size is None:
+    if chunk_size is None or any(value.size == 0 for value in values):
         return log_weights(values)
 
     @jax.checkpoint

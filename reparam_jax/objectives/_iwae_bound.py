@@ -79,7 +79,8 @@ def iwae_bound(
     Gradient:
       ``"standard"``: the estimator's, unbiased for this bound, to its orders.
       ``"dreg"``: unbiased for this bound, to first order; a derivative for the guide's
-      parameters of any derivative raises. For normalised weights :math:`\tilde w_k` it
+      parameters of any derivative raises (but for those that the network of a flow
+      closes over: it is wrong). For normalised weights :math:`\tilde w_k` it
       is :math:`\sum_k \tilde w_k^2 \, \partial_z \log w_k \, \partial_\phi z_k` for
       the guide, and the standard one for all that ``log_joint_fn`` and ``prior`` depend
       on. What is masked in the guide must not matter to ``log_joint_fn``.

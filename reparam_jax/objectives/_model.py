@@ -11,10 +11,14 @@ from jax import lax
 from reparam_jax import _checks
 from reparam_jax.distributions._discrete import categorical_logits
 from reparam_jax.distributions._log_prob import log_prob
+from reparam_jax.distributions._outcomes import count_outcomes, outcomes, probabilities
 from reparam_jax.distributions._structure import Distribution, flatten
 from reparam_jax.distributions._support import moving_ends
 from reparam_jax.estimators._attach import fixed
 from reparam_jax.estimators._costs import make_costs
+from reparam_jax.estimators._grid import MOST_POINTS
+
+from ._divergence import unmasked
 
 
 class Model:
@@ -54,9 +58,15 @@ class Model:
             if place in without:
                 continue
             one_hot = jnp.ndim(value) > len(leaf.shape())
-            own = density(hold(leaf) if held else leaf, value, one_hot=one_hot)
-            # What is left out, the score, is 0 on average unless the support moves.
-            term = -(fixed(own, moving_ends(leaf)) if held else own)
+            if not one_hot:
+                value = possible(leaf, value)
+            if held:
+                own = held_density(leaf, value, one_hot=one_hot)
+                # What is left out, the score, is 0 on average unless the support moves.
+                own = fixed(own, moving_ends(leaf))
+            else:
+                own = density(leaf, value, one_hot=one_hot)
+            term = -own
             if self.priors[place] is not None:
                 term = term + density(self.priors[place], value, one_hot=one_hot)
             log_joint = log_joint + at_shape(log_joint.shape, term)
@@ -122,9 +132,43 @@ def density(law: Distribution, value: jax.Array, *, one_hot: bool) -> jax.Array:
     if not one_hot:
         return log_prob(law, value, masked=True)
     logits: Any = categorical_logits(law)
+    kept = unmasked(law)
     with jax.numpy_rank_promotion("allow"):
-        terms = jnp.where(value == 0, 0, value * logits)
-    return jnp.sum(terms, tuple(range(-1 - law.event_dim, 0)))
+        absent = (value == 0) & jnp.isneginf(logits)
+        terms = jnp.sum(value * jnp.where(absent, 0, logits), -1)
+        terms = terms if kept is None else jnp.where(kept, terms, 0)
+    return jnp.sum(terms, tuple(range(-law.event_dim, 0)))
+
+
+def held_density(law: Distribution, value: jax.Array, *, one_hot: bool) -> jax.Array:
+    """The log-density, differentiated for the value alone.
+
+    Not for the law's parameters, nor for what its transforms close over, such as the
+    networks of flows.
+    """
+    law = hold(law)
+    function, hidden = jax.closure_convert(
+        lambda value: density(law, value, one_hot=one_hot), value
+    )
+    return function(value, *map(lax.stop_gradient, hidden))
+
+
+def possible(law: Distribution, value: jax.Array) -> jax.Array:
+    """Puts the most probable outcome in the place of one that cannot be drawn.
+
+    Such outcomes have weight 0 where outcomes are summed, as a few are; their
+    log-probability would make that 0 * inf, and so would its derivative.
+    """
+    count = count_outcomes(law)
+    if count is None or count > MOST_POINTS:
+        return value
+    impossible = jnp.isneginf(density(hold(law), value, one_hot=False))
+    shape = impossible.shape + (1,) * law.event_dim
+    points, chances = outcomes(law), probabilities(law)
+    best = jnp.asarray(points)[jnp.argmax(chances, 0)]
+    best = jnp.broadcast_to(best, value.shape).astype(value.dtype)
+    mask = jnp.broadcast_to(impossible.reshape(shape), value.shape)
+    return jnp.where(mask, best, value)
 
 
 def hold(law: Distribution) -> Distribution:

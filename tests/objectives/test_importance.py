@@ -188,3 +188,20 @@ def test_other_estimators_see_all_draws_together():
 def test_mistakes_are_named(options, error, words):
     with pytest.raises(error, match=words):
         estimate(WIDE, **options)
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0)])
+def test_no_examples_come_in_chunks_too(shape):
+    results = rj.importance_sampled_log_likelihood(
+        jax.random.key(0),
+        lambda z: 0.0 * z,
+        dist.Normal(jnp.zeros(shape), 1.0),
+        num_samples=5,
+        chunk_size=2,
+    )
+    assert [result.shape for result in results] == [shape, shape]
+
+
+def test_sample_sizes_do_not_overflow_in_float16():
+    size = effective_sample_size(jnp.zeros(1000, jnp.float16))
+    assert size == 1000

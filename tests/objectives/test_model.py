@@ -3,9 +3,18 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from numpyro.distributions import flows
 
+import reparam_jax as rj
 from reparam_jax.distributions._log_prob import log_prob
-from reparam_jax.objectives._model import Model, at_shape, density, hold, parameters
+from reparam_jax.objectives._model import (
+    Model,
+    at_shape,
+    density,
+    held_density,
+    hold,
+    parameters,
+)
 
 GUIDE = {
     "bit": dist.Bernoulli(logits=jnp.array([[0.3, -1.0], [0.5, 2.0]])).to_event(1),
@@ -176,3 +185,106 @@ def test_terms_are_added_up_for_one_number_only():
 def test_priors_that_do_not_fit_are_named(prior, error, words):
     with pytest.raises(error, match=words):
         Model("objective", log_joint, GUIDE, prior)
+
+
+def make_flow(weights):
+    """An autoregressive flow, whose network is hidden from the tree of parameters."""
+
+    def network(x):
+        one = jnp.ones_like(x[..., 0])
+        means = jnp.stack([weights[0] * one, weights[1] * x[..., 0]], -1)
+        log_scales = jnp.stack([weights[2] * one, weights[3] * x[..., 0]], -1)
+        return means, log_scales
+
+    base = dist.Normal(jnp.zeros(2), 1.0).to_event(1)
+    transform = flows.InverseAutoregressiveTransform(network)
+    return dist.TransformedDistribution(base, [transform])
+
+
+def test_what_a_flow_closes_over_is_held_too():
+    weights = jnp.array([0.1, 0.2, 0.3, 0.4])
+    value = jnp.array([0.5, -1.0])
+
+    def log_density(weights, value):
+        return held_density(make_flow(weights), value, one_hot=False)
+
+    by_weights, by_value = jax.jit(jax.grad(log_density, (0, 1)))(weights, value)
+    np.testing.assert_array_equal(by_weights, np.zeros(4))
+    flow = make_flow(weights)
+    np.testing.assert_allclose(by_value, jax.grad(flow.log_prob)(value), rtol=1e-6)
+
+    def bound(guide_weights):
+        return rj.elbo(
+            jax.random.key(0),
+            flow.log_prob,
+            make_flow(guide_weights),
+            sticking_the_landing=True,
+        )
+
+    # About 1 without it: the largest term of the score.
+    slopes = jax.jit(jax.grad(bound))(weights)
+    np.testing.assert_allclose(slopes, np.zeros(4), atol=1e-5)
+
+
+@pytest.mark.parametrize("sticks", [False, True])
+def test_outcomes_of_probability_0_count_nothing(sticks):
+    def bound(law, parameter):
+        def of(parameter):
+            return rj.elbo(
+                jax.random.key(0),
+                lambda z: 2.0 * z,
+                law(parameter),
+                sticking_the_landing=sticks,
+            )
+
+        return jax.jit(jax.value_and_grad(of))(jnp.asarray(parameter))
+
+    # Of two equally likely outcomes: the mean, and the entropy log 2.
+    value, slopes = bound(dist.CategoricalLogits, [0.5, -jnp.inf, 0.5])
+    np.testing.assert_allclose(value, 2 + np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(slopes, [-1, 0, 1], rtol=1e-6)
+    value, slope = bound(dist.BernoulliProbs, 1.0)
+    assert value == 2
+    assert np.isfinite(slope)
+    value, slope = bound(lambda x: dist.Bernoulli(probs=jax.nn.sigmoid(x)), 40.0)
+    assert value == 2
+    np.testing.assert_allclose(slope, 0, atol=1e-15)
+
+
+def test_outcomes_that_guide_and_prior_rule_out_count_nothing():
+    logits = jnp.array([[0.5, -jnp.inf, 0.5], [-jnp.inf, 1.0, -jnp.inf]])
+    law = dist.CategoricalLogits(logits, validate_args=False).to_event(1)
+    value = rj.elbo(
+        jax.random.key(0), lambda z: 0.0, law, prior=law, estimator=rj.Enumerate()
+    )
+    np.testing.assert_allclose(value, 0, atol=1e-6)
+    value = rj.elbo(
+        jax.random.key(0),
+        lambda z: 0.0,
+        law,
+        prior=law,
+        estimator=rj.Enumerate(),
+        sticking_the_landing=True,
+    )
+    np.testing.assert_allclose(value, 0, atol=1e-6)
+
+
+def test_one_hot_draws_have_the_density_of_what_they_mark():
+    logits = jnp.array([[0.3, -0.2, 0.5], [0.6, -jnp.inf, 1.0]])
+    mask = jnp.array([True, False])
+    index = jnp.array([1, 2])
+    value = jax.nn.one_hot(index, 3)
+    whole = dist.CategoricalLogits(logits, validate_args=False)
+    for law in (
+        whole,
+        whole.mask(mask),
+        whole.mask(mask).to_event(1),
+        whole.to_event(1),
+    ):
+        of = jax.value_and_grad(
+            lambda value, law=law: density(law, value, one_hot=True).sum()
+        )
+        log_prob, slopes = jax.jit(of)(value)
+        expected = density(law, index, one_hot=False).sum()
+        np.testing.assert_allclose(log_prob, expected, rtol=1e-6)
+        assert np.isfinite(slopes).all()
