@@ -1,5 +1,7 @@
 """Meshes with explicit axes: running on them what JAX cannot place by itself."""
 
+import functools
+import operator
 from collections.abc import Callable
 
 import jax
@@ -26,6 +28,16 @@ def place(
         return function(*arguments)
     placed = jax.sharding.auto_axes(function, axes=explicit, out_sharding=out_sharding)
     return placed(*arguments)  # pyright: ignore[reportReturnType]
+
+
+def elementwise(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """Lets an elementwise function, of arrays of one shape, run on any mesh."""
+
+    def placed(*arguments: jax.Array) -> jax.Array:
+        sharding = jax.typeof(functools.reduce(operator.add, arguments)).sharding
+        return place(function, *arguments, out_sharding=sharding)
+
+    return placed
 
 
 def cholesky(matrix: jax.Array) -> jax.Array:

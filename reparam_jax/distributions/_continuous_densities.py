@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax.scipy.special import gammaln
 
 from reparam_jax.special._digamma_difference import digamma_lag
 from reparam_jax.special._log_beta import log1mexp
 from reparam_jax.special._log_terms import (
+    gammaln,
     log1p_excess,
     log_gamma_excess,
     log_ratio_excess,

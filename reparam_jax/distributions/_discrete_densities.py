@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.nn import log_sigmoid
-from jax.scipy.special import gammaln
 
 from reparam_jax.relaxations._scores import log_softmax, one_hot_argmax
 from reparam_jax.special._log_beta import log1mexp
 from reparam_jax.special._log_terms import (
+    gammaln,
     log_gamma_excess,
     log_ratio_excess,
     log_rising,

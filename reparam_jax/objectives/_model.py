@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from reparam_jax import _checks
+from reparam_jax._meshes import place
 from reparam_jax.distributions._discrete import categorical_logits
 from reparam_jax.distributions._log_prob import log_prob
 from reparam_jax.distributions._outcomes import count_outcomes, outcomes, probabilities
@@ -163,12 +164,17 @@ def possible(law: Distribution, value: jax.Array) -> jax.Array:
     if count is None or count > MOST_POINTS:
         return value
     impossible = jnp.isneginf(density(hold(law), value, one_hot=False))
-    shape = impossible.shape + (1,) * law.event_dim
-    points, chances = outcomes(law), probabilities(law)
-    best = jnp.asarray(points)[jnp.argmax(chances, 0)]
-    best = jnp.broadcast_to(best, value.shape).astype(value.dtype)
-    mask = jnp.broadcast_to(impossible.reshape(shape), value.shape)
-    return jnp.where(mask, best, value)
+    points, chances = jnp.asarray(outcomes(law)), probabilities(law)
+
+    def replace(value, impossible, points, chances):
+        best = points[jnp.argmax(chances, 0)].astype(value.dtype)
+        mask = impossible.reshape(impossible.shape + (1,) * law.event_dim)
+        best, mask = (jnp.broadcast_to(x, value.shape) for x in (best, mask))
+        return jnp.where(mask, best, value)
+
+    # JAX cannot place the choice of a point on explicit axes.
+    sharding = jax.typeof(value).sharding
+    return place(replace, value, impossible, points, chances, out_sharding=sharding)
 
 
 def hold(law: Distribution) -> Distribution:

@@ -184,7 +184,7 @@ def _at(family, base, values, shape, dtype):
 def _draw_base(family, key, values, shape, dtype):
     compute_dtype = _checks.noise_dtype(dtype)
     values = _spread(shape, compute_dtype, values)
-    sharding = jax.typeof(functools.reduce(lax.add, values)).sharding
+    sharding = _joint_sharding(values)
     if family.standard is None:
         return family.noise(key, shape, compute_dtype, out_sharding=sharding)
     values = [laid_out(lax.stop_gradient(x), sharding) for x in values]
@@ -193,10 +193,19 @@ def _draw_base(family, key, values, shape, dtype):
 
 def _map_base(family, base, values, shape, dtype):
     values = _spread(shape, _checks.noise_dtype(dtype), values)
-    if family.standard is not None:
+    if family.standard is None:
+        sharding = _joint_sharding([base, *values])
+        base = laid_out(base, sharding)
+    else:
         sharding = jax.typeof(jax.tree.leaves(base)[0]).sharding
-        values = [laid_out(x, sharding) for x in values]
+    values = [laid_out(x, sharding) for x in values]
     return _transform(family, base, values, dtype)
+
+
+# Where some of the arrays are split over explicit axes of a mesh, the others follow:
+# `jnp.where` takes arrays of one sharding only.
+def _joint_sharding(arrays):
+    return jax.typeof(functools.reduce(lax.add, arrays)).sharding
 
 
 def _spread(shape, dtype, values):

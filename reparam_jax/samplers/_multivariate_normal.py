@@ -247,8 +247,7 @@ def _draw(form, key, values, shape, dtype):
     mean, *arrays = _cast(dtype, values)
     mean = jnp.broadcast_to(mean, shape)
     noise_shape = (*shape[:-1], _noise_length(form, arrays[0]))
-    row = jnp.broadcast_to(arrays[0][..., 0], shape)
-    sharding = jax.typeof(lax.add(mean, row)).sharding
+    sharding = _joint_sharding(mean, arrays[0])
     noise = noise_room.normal(key, noise_shape, mean.dtype, out_sharding=sharding)
     return _transform(form, noise, mean, arrays, dtype)
 
@@ -264,16 +263,24 @@ def _cast(dtype, values):
     return [jnp.asarray(x).astype(_checks.noise_dtype(dtype)) for x in values]
 
 
+# Where some of the arrays are split over explicit axes of a mesh, the draws are.
+def _joint_sharding(vectors, matrix):
+    row = jnp.broadcast_to(matrix[..., 0], vectors.shape)
+    return jax.typeof(lax.add(vectors, row)).sharding
+
+
 def _transform(form, noise, mean, arrays, dtype):
+    sharding = _joint_sharding(mean + noise[..., :1], arrays[0])
     if form == "low_rank":
         factor, diagonal = arrays
         rank = factor.shape[-1]
         std = jnp.broadcast_to(sqrt(diagonal), mean.shape)
-        draws = mean + _matvec(factor, noise[..., :rank]) + std * noise[..., rank:]
+        draws = mean + _matvec(factor, noise[..., :rank], sharding)
+        draws = draws + std * noise[..., rank:]
         valid = NON_NEGATIVE.holds(jnp.broadcast_to(diagonal, mean.shape))
     else:
         factor = _FACTOR_OF[form](arrays[0])
-        draws = mean + _matvec(factor, noise)
+        draws = mean + _matvec(factor, noise, sharding)
         valid = True
     # A Cholesky factor is NaN throughout where there is none.
     matrix_valid = jnp.all(jnp.isfinite(factor), (-2, -1))[..., None]
@@ -281,8 +288,9 @@ def _transform(form, noise, mean, arrays, dtype):
     return _domains.poison(draws, valid).astype(dtype)
 
 
-def _matvec(matrix, vector):
-    return jnp.einsum("...ij,...j->...i", matrix, vector, precision="highest")
+def _matvec(matrix, vector, sharding):
+    product = functools.partial(jnp.einsum, "...ij,...j->...i", precision="highest")
+    return place(product, matrix, vector, out_sharding=sharding)
 
 
 def _inverse_of_cholesky_transposed(precision):

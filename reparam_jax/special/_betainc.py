@@ -62,8 +62,7 @@ def betainc(
 
 @jax.custom_jvp
 def _betainc(a, b, x):
-    sharding = jax.typeof(a + b + x).sharding
-    return _meshes.place(jax.scipy.special.betainc, a, b, x, out_sharding=sharding)
+    return _meshes.elementwise(jax.scipy.special.betainc)(a, b, x)
 
 
 @_betainc.defjvp

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from reparam_jax._meshes import place
+from reparam_jax import _meshes
 
 from ._elementwise import evaluate
 from ._gamma import gamma_slope, is_inside
 from ._gamma_float64 import convex
+from ._log_terms import gammaln
 from ._polynomial import polynomial
 
 
@@ -94,19 +95,8 @@ def _call(function, kernel, concentration, z):
     return value
 
 
-def _on_any_mesh(function):
-    def value(*arguments):
-        sharding = jax.typeof(arguments[0]).sharding
-        return place(function, *arguments, out_sharding=sharding)
-
-    return value
-
-
-_log_gamma = _on_any_mesh(lax.lgamma)
-
-
-_lower = jax.custom_jvp(_on_any_mesh(lax.igamma))
-_upper = jax.custom_jvp(_on_any_mesh(lax.igammac))
+_lower = jax.custom_jvp(_meshes.elementwise(lax.igamma))
+_upper = jax.custom_jvp(_meshes.elementwise(lax.igammac))
 
 
 def _jvp(function, sign, primals, tangents):
@@ -136,7 +126,7 @@ def _log_density_of_log(a, z):
     log_z = jnp.log(z)
     large = a > _LARGE
     few = jnp.minimum(a, _LARGE)
-    by_powers = few * log_z - z - _log_gamma(few)
+    by_powers = few * log_z - z - gammaln(few)
     # With x = log(z / a), sqrt(a / 2 pi) exp(-a (e^x - 1 - x)) but for the remainder of
     # Stirling's formula: a log z, z and lgamma(a) would cancel.
     many = jnp.maximum(a, _LARGE)

@@ -2,12 +2,17 @@
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma, gammaln
+from jax.scipy.special import digamma
+
+from reparam_jax import _meshes
 
 from ._digamma import digamma_above_log, lowest
 from ._digamma_difference import digamma_lag
 
 _ZERO = jax.custom_derivatives.SymbolicZero
+
+# JAX 0.12 cannot place its own on explicit axes.
+gammaln = _meshes.elementwise(jax.scipy.special.gammaln)
 
 
 @jax.custom_jvp

@@ -77,16 +77,15 @@ def test_eight_devices_draw_what_one_draws_without_a_collective(row, kind):
         assert np.all(np.abs(slope - expected_slopes[name]) <= most * (size + floor))
 
 
+@pytest.mark.parametrize("split", ["all", "one"])
 @every_program
-def test_eager_calls_keep_the_sharding_of_their_parameters(row):
+def test_eager_calls_keep_the_sharding_of_their_parameters(row, split):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
     with jax.set_mesh(mesh):
-        placed = jax.tree.map(
-            lambda x: jax.device_put(
-                x, NamedSharding(mesh, PartitionSpec("data", *(None,) * (x.ndim - 1)))
-            ),
-            row.spread((8,)),
-        )
+        placed = row.spread((8,))
+        for name in list(placed)[: None if split == "all" else 1]:
+            rows = PartitionSpec("data", *(None,) * (placed[name].ndim - 1))
+            placed[name] = jax.device_put(placed[name], NamedSharding(mesh, rows))
         draws = row.draw(key(), placed)
     assert draws.sharding.spec[0] == "data"
 
