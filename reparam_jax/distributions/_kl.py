@@ -1,8 +1,9 @@
-"""Closed forms of the Kullback-Leibler divergence that NumPyro lacks.
+"""Closed forms of the Kullback-Leibler divergence that NumPyro lacks, or loses.
 
-Importing this library registers them with ``numpyro.distributions.kl_divergence``,
-where NumPyro has none of its own. They are exact, with their derivatives, at logits of
-0 and at extreme ones, and for laws that are equal or nearly so.
+Importing this library registers those of laws for which NumPyro has none with
+``numpyro.distributions.kl_divergence``. They are exact, with their derivatives, at
+logits of 0 and at extreme ones, and for laws that are equal or nearly so. Where NumPyro
+has one that cancels, ours is for the bounds of this library alone.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,23 @@ from jax import lax
 from jax.nn import log_sigmoid
 from numpyro.distributions.kl import kl_divergence
 
-from reparam_jax.special._log_terms import log_ratio_excess
+from reparam_jax.special._log_terms import (
+    digamma_minus_log,
+    log_gamma_excess,
+    log_ratio_excess,
+)
 from reparam_jax.special._von_mises import deficit, log_density
 
 from . import _kl_terms as terms
 from ._elementwise import elementwise
+
+
+def divergence(p: Any, q: Any) -> jax.Array:
+    """Returns the divergence of two laws without wrappers that has a closed form."""
+    for law, function in _PRECISE.items():
+        if isinstance(p, law) and isinstance(q, law):
+            return function(p, q)
+    return kl_divergence(p, q)
 
 
 def _register(first: type, second: type, function: Callable) -> None:
@@ -103,6 +116,52 @@ def _register_two_outcomes():
             _register(*pair, lambda p, q: _geometric_logits(p.logits, q.logits))
         else:
             _register(*pair, _geometric_of(divergence))
+
+
+# With log Gamma(x) = x log x - x + E(x), the divergence of log Gamma,
+#   log Gamma(b) - log Gamma(a) - (b - a) digamma(a),
+# is b log(b / a) - b + a and that of E. The first parts of all log Gamma's and the
+# powers are one term (of probabilities, or of rates) in which nothing cancels: of large
+# concentrations they are large, and the divergence need not be.
+@elementwise
+def _gamma(p_concentration, p_rate, q_concentration, q_rate):
+    mean = p_concentration * (q_rate / p_rate)
+    powers = terms.term_of_probs(q_concentration, mean)
+    return powers + _excess(p_concentration, q_concentration)
+
+
+@elementwise
+def _excess(a, b):
+    """The divergence of E."""
+    slope = digamma_minus_log(a)
+    return log_gamma_excess(b) - log_gamma_excess(a) - (b - a) * slope
+
+
+def _gamma_of(p, q):
+    return _gamma(p.concentration, p.rate, q.concentration, q.rate)
+
+
+def _dirichlet(p, q):
+    p, q = jnp.asarray(p), jnp.asarray(q)
+    p_total, q_total = (jnp.sum(x, -1, keepdims=True) for x in (p, q))
+    powers = terms.term_of_probs(q, p * (q_total / p_total))
+    excess = jnp.sum(powers + _excess(p, q), -1)
+    return excess - _excess(p_total, q_total)[..., 0]
+
+
+def _dirichlet_of(p, q):
+    return _dirichlet(p.concentration, q.concentration)
+
+
+def _beta_of(p, q):
+    pairs = [
+        jnp.stack(jnp.broadcast_arrays(law.concentration1, law.concentration0), -1)
+        for law in (p, q)
+    ]
+    return _dirichlet(*pairs)
+
+
+_PRECISE = {dist.Gamma: _gamma_of, dist.Beta: _beta_of, dist.Dirichlet: _dirichlet_of}
 
 
 def _poisson(p, q):

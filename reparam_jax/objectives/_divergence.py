@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from reparam_jax.distributions._kl import divergence as closed_form
 from reparam_jax.distributions._structure import Distribution, unwrap
 
 
@@ -34,7 +35,7 @@ def divergence(guide: Distribution, prior: Distribution) -> jax.Array:
     shape = guide.batch_shape + guide.event_shape
     parts = shape[: len(shape) - law.event_dim]
     with jax.numpy_rank_promotion("allow"):
-        terms = jnp.broadcast_to(dist.kl_divergence(law, unwrap(prior)), parts)
+        terms = jnp.broadcast_to(closed_form(law, unwrap(prior)), parts)
         for kept in (unmasked(guide), unmasked(prior)):
             terms = terms if kept is None else jnp.where(kept, terms, 0)
     return jnp.sum(terms, tuple(range(len(guide.batch_shape), len(parts))))

@@ -55,8 +55,8 @@ class Model:
         """
         log_joint = self._check_joint(self._log_joint_fn(draw, *args))
         values = self.structure.flatten_up_to(draw)
-        for place, (leaf, value) in enumerate(zip(self.leaves, values, strict=True)):
-            if place in without:
+        for index, (leaf, value) in enumerate(zip(self.leaves, values, strict=True)):
+            if index in without:
                 continue
             one_hot = jnp.ndim(value) > len(leaf.shape())
             if not one_hot:
@@ -68,8 +68,8 @@ class Model:
             else:
                 own = density(leaf, value, one_hot=one_hot)
             term = -own
-            if self.priors[place] is not None:
-                term = term + density(self.priors[place], value, one_hot=one_hot)
+            if self.priors[index] is not None:
+                term = term + density(self.priors[index], value, one_hot=one_hot)
             log_joint = log_joint + at_shape(log_joint.shape, term)
         return log_joint
 

@@ -11,7 +11,7 @@ import pytest
 
 from reparam_jax.distributions import _kl
 
-kl_divergence = dist.kl_divergence
+kl_divergence = _kl.divergence
 
 
 def _chance(logit):
@@ -39,6 +39,21 @@ def _von_mises(m, k, n, c):
     length = mp.besseli(1, k) / mp.besseli(0, k)
     norms = mp.log(mp.besseli(0, c) / mp.besseli(0, k))
     return norms + k * length - c * length * mp.cos(m - n)
+
+
+def _log_gamma(b, a):
+    return mp.loggamma(b) - mp.loggamma(a) - (b - a) * mp.digamma(a)
+
+
+def _gamma(a, r, b, q):
+    return _log_gamma(b, a) + b * mp.log(r / q) + a * (q - r) / r
+
+
+def _dirichlet(*concentrations):
+    half = len(concentrations) // 2
+    p, q = concentrations[:half], concentrations[half:]
+    parts = mp.fsum(_log_gamma(b, a) for a, b in zip(p, q, strict=True))
+    return parts - _log_gamma(mp.fsum(q), mp.fsum(p))
 
 
 def _categorical(*logits):
@@ -99,6 +114,33 @@ CASES += [
         lambda m, s, n, t: (dist.Laplace(m, s), dist.Laplace(n, t)),
         _laplace,
         [(0.5, 1.0, 2.0, 3.0), (2.0, 0.5, -1.0, 0.25), (-30.0, 1.0, 20.0, 2.0)],
+    ),
+    (
+        "Gamma",
+        lambda a, r, b, q: (dist.Gamma(a, r), dist.Gamma(b, q)),
+        _gamma,
+        [
+            (1.0, 1.0, 2.5, 0.5),
+            (0.01, 2.0, 0.25, 3.0),
+            (1e4, 2.0, 20.0, 0.0042),
+            (30.0, 3.0, 1e4, 1100.0),
+        ],
+    ),
+    (
+        "Beta",
+        lambda a, b, c, d: (dist.Beta(a, b), dist.Beta(c, d)),
+        _dirichlet,
+        [(1.0, 2.5, 2.0, 0.5), (0.01, 3.0, 0.25, 0.5), (4e3, 1e4, 3e2, 7e2)],
+    ),
+    (
+        "Dirichlet",
+        lambda *x: (dist.Dirichlet(jnp.stack(x[:3])), dist.Dirichlet(jnp.stack(x[3:]))),
+        _dirichlet,
+        [
+            (0.1, 1.0, 3.0, 0.5, 0.5, 0.5),
+            (2.0, 30.0, 100.0, 3.0, 20.0, 1e4),
+            (1e4, 2e3, 3e3, 90.0, 20.0, 33.0),
+        ],
     ),
     (
         "VonMises",
@@ -290,6 +332,21 @@ def test_divergences_go_through_wrappers():
 
 def test_closed_forms_of_numpyro_stay():
     pair = dist.CategoricalProbs, dist.CategoricalProbs
-    before = kl_divergence.funcs[pair]
+    before = dist.kl_divergence.funcs[pair]
     _kl._register(*pair, lambda p, q: None)
-    assert kl_divergence.funcs[pair] is before
+    assert dist.kl_divergence.funcs[pair] is before
+
+
+# NumPyro's is off by 3, from terms of the size of 1e6.
+def test_laws_of_large_concentrations_are_told_apart():
+    p, q = 1e5 * jnp.array([1.0, 2.0, 3.0]), 1.01e5 * jnp.array([1.0, 2.0, 3.0])
+    with mp.workdps(40):
+        wanted = float(_dirichlet(*map(mp.mpf, np.concatenate([p, q]).tolist())))
+    found = jax.jit(lambda p, q: kl_divergence(dist.Dirichlet(p), dist.Dirichlet(q)))
+    np.testing.assert_allclose(found(p, q), wanted, atol=2e-6)
+    # In another order of the parameters: two beta laws of many trials.
+    laws = dist.Beta(p[0], p[1]), dist.Beta(q[0], q[1] + 1e3)
+    with mp.workdps(40):
+        parameters = (p[0], p[1], q[0], q[1] + 1e3)
+        wanted = float(_dirichlet(*(mp.mpf(float(x)) for x in parameters)))
+    np.testing.assert_allclose(kl_divergence(*laws), wanted, rtol=1e-4)
