@@ -37,7 +37,8 @@ def elbo(
       guide: :math:`q`: a NumPyro distribution, or a tree (tuple, dict, ...) of
         independent ones; ``log_joint_fn`` gets a tree of draws. All axes of a draw that
         belong to one example are its event (``to_event``). Masked elements count 0 in
-        its density, as in NumPyro: mask the prior alike.
+        its density, as in NumPyro: mask the prior alike, and keep their parameters in
+        the domain.
       *args: further arguments of ``log_joint_fn``, such as data.
       prior: :math:`p(z)`, in the tree of the guide. Its divergence :math:`\mathrm{KL}(q
         \| p)` is then exact where NumPyro, or this library, has the closed form, and
@@ -53,11 +54,14 @@ def elbo(
 
     Returns:
       One bound for each example, in nats, of the guide's batch shape; a number if
-      ``log_joint_fn`` returns one.
+      ``log_joint_fn`` returns one. Infinite or NaN where a draw is rounded to an end of
+      the support at which a density is infinite, as those of small Dirichlet
+      concentrations are.
 
     Raises:
       TypeError: ``key`` is not a JAX PRNG key, ``guide`` or ``prior`` hold something
-        other than distributions, or the estimator does not know one.
+        other than distributions, the estimator does not know one, or it draws one-hot
+        vectors and the prior is not categorical.
       ValueError: the densities are of another shape, ``prior`` does not fit the guide,
         or the estimator needs more samples.
 

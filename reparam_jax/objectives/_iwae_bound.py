@@ -65,7 +65,7 @@ def iwae_bound(
 
     Returns:
       One bound for each example, in nats, of the guide's batch shape; a number if
-      ``log_joint_fn`` returns one.
+      ``log_joint_fn`` returns one. Infinite or NaN as that of :func:`elbo`.
 
     Raises:
       TypeError: ``key`` is not a JAX PRNG key, ``guide`` or ``prior`` hold something

@@ -13,7 +13,7 @@ from reparam_jax._meshes import place
 from reparam_jax.distributions._discrete import categorical_logits
 from reparam_jax.distributions._log_prob import log_prob
 from reparam_jax.distributions._outcomes import count_outcomes, outcomes, probabilities
-from reparam_jax.distributions._structure import Distribution, flatten
+from reparam_jax.distributions._structure import Distribution, flatten, unwrap
 from reparam_jax.distributions._support import moving_ends
 from reparam_jax.estimators._attach import fixed
 from reparam_jax.estimators._costs import make_costs
@@ -68,8 +68,11 @@ class Model:
             else:
                 own = density(leaf, value, one_hot=one_hot)
             term = -own
-            if self.priors[index] is not None:
-                term = term + density(self.priors[index], value, one_hot=one_hot)
+            prior = self.priors[index]
+            if prior is not None:
+                if one_hot and categorical_logits(prior) is None:
+                    raise TypeError(self._needs_categories(prior))
+                term = term + density(prior, value, one_hot=one_hot)
             log_joint = log_joint + at_shape(log_joint.shape, term)
         return log_joint
 
@@ -100,6 +103,14 @@ class Model:
                 "guide serve several examples, return the sum."
             )
         return log_joint
+
+    def _needs_categories(self, prior):
+        return (
+            f"`{self.name}` needs a categorical prior where the estimator draws "
+            "one-hot vectors for the categories of the guide, got "
+            f"{type(unwrap(prior)).__name__}: use `dist.Categorical`, or an estimator "
+            "that draws indices, such as `rj.ScoreFunction()`."
+        )
 
     def _check_prior(self, prior):
         leaves, structure = flatten(self.name, prior)

@@ -288,3 +288,16 @@ def test_one_hot_draws_have_the_density_of_what_they_mark():
         expected = density(law, index, one_hot=False).sum()
         np.testing.assert_allclose(log_prob, expected, rtol=1e-6)
         assert np.isfinite(slopes).all()
+
+
+def test_a_one_hot_draw_needs_a_categorical_prior():
+    guide = dist.Categorical(logits=jnp.zeros(4))
+    prior = dist.Binomial(3, 0.5)
+    with pytest.raises(TypeError, match=r"`elbo` needs a categorical.*Binomial"):
+        rj.elbo(
+            jax.random.key(0),
+            lambda draw: jnp.zeros(()),
+            guide,
+            prior=prior,
+            estimator=rj.StraightThrough(),
+        )
