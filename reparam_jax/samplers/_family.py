@@ -165,51 +165,41 @@ def _check_values(function, family, dtype, parameters):
 # several times faster than `jnp`.
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
 def _draw(family, key, values, shape, dtype):
-    base = _draw_base(family, key, values, shape, dtype)
-    return _map_base(family, base, values, shape, dtype)
+    values = _alike(shape, dtype, values)
+    return _transform(family, _draw_base(family, key, values), values, dtype)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
 def _base(family, key, values, shape, dtype):
-    return _draw_base(family, key, values, shape, dtype)
+    return _draw_base(family, key, _alike(shape, dtype, values))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
 def _at(family, base, values, shape, dtype):
     leaves, structure = jax.tree.flatten(base)
-    leaves = _spread(shape, _checks.noise_dtype(dtype), leaves)
-    return _map_base(family, structure.unflatten(leaves), values, shape, dtype)
+    arrays = _alike(shape, dtype, [*leaves, *values])
+    base = structure.unflatten(arrays[: len(leaves)])
+    return _transform(family, base, arrays[len(leaves) :], dtype)
 
 
-def _draw_base(family, key, values, shape, dtype):
-    compute_dtype = _checks.noise_dtype(dtype)
-    values = _spread(shape, compute_dtype, values)
-    sharding = _joint_sharding(values)
-    if family.standard is None:
-        return family.noise(key, shape, compute_dtype, out_sharding=sharding)
-    values = [laid_out(lax.stop_gradient(x), sharding) for x in values]
-    return family.standard(key, *values)
+def _draw_base(family, key, values):
+    if family.standard is not None:
+        return family.standard(key, *map(lax.stop_gradient, values))
+    like = values[0]
+    sharding = jax.typeof(like).sharding
+    return family.noise(key, like.shape, like.dtype, out_sharding=sharding)
 
 
-def _map_base(family, base, values, shape, dtype):
-    values = _spread(shape, _checks.noise_dtype(dtype), values)
-    if family.standard is None:
-        sharding = _joint_sharding([base, *values])
-        base = laid_out(base, sharding)
-    else:
-        sharding = jax.typeof(jax.tree.leaves(base)[0]).sharding
-    values = [laid_out(x, sharding) for x in values]
-    return _transform(family, base, values, dtype)
+def _alike(shape, dtype, arrays):
+    """Gives arrays one shape, the dtype of the computation, and one sharding.
 
-
-# Where some of the arrays are split over explicit axes of a mesh, the others follow:
-# `jnp.where` takes arrays of one sharding only.
-def _joint_sharding(arrays):
-    return jax.typeof(functools.reduce(lax.add, arrays)).sharding
-
-
-def _spread(shape, dtype, values):
-    return [jnp.broadcast_to(jnp.asarray(x).astype(dtype), shape) for x in values]
+    Where one is split over explicit axes of a mesh, the others follow: ``jnp.where``
+    takes arrays of one sharding only.
+    """
+    dtype = _checks.noise_dtype(dtype)
+    arrays = [jnp.broadcast_to(jnp.asarray(x).astype(dtype), shape) for x in arrays]
+    sharding = jax.typeof(functools.reduce(lax.add, arrays)).sharding
+    return [laid_out(x, sharding) for x in arrays]
 
 
 def _transform(family, base, values, dtype):
