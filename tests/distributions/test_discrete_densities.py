@@ -26,6 +26,7 @@ def test_scores_at_logits_of_0(law, value, expected):
     assert slope(law, value, 0.0) == expected
 
 
+@pytest.mark.slow
 def test_impossible_categories_of_others_leave_the_score():
     logits = jnp.array([-jnp.inf, 0.5, 0.0])
 

@@ -225,6 +225,7 @@ def test_extreme_logits_have_finite_divergences():
     np.testing.assert_allclose(kl_divergence(*near), np.e - 2, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_impossible_outcomes_count_as_nothing():
     p, q = jnp.array([0.0, 0.25, 0.75]), jnp.zeros(3)
     logits = jnp.array([-1e30, 0.25, 0.75])
@@ -252,6 +253,7 @@ def test_impossible_outcomes_count_as_nothing():
 
 # The second derivative of the divergence of two Laplace laws at one location, where
 # abs has a kink: 1 / (s t).
+@pytest.mark.slow
 def test_laplace_laws_at_one_location_have_a_second_derivative():
     def divergence(loc):
         return kl_divergence(dist.Laplace(loc, 2.0), dist.Laplace(0.0, 3.0))

@@ -212,6 +212,7 @@ def test_masked_elements_count_as_nothing():
     assert slopes[0] != 0
 
 
+@pytest.mark.slow
 def test_trees_have_densities_of_each_distribution():
     def both(logits, reparameterized=False):
         tree = {"bits": dist.Bernoulli(logits=logits).to_event(1), "x": dist.Normal()}

@@ -92,6 +92,7 @@ def test_pairs_are_right_at_extreme_logits(estimator):
     np.testing.assert_array_equal(means, [0, 0.5, 0, 0.5, 1, 1, 0.5])
 
 
+@pytest.mark.slow
 def test_a_batch_of_costs_is_credited_element_by_element():
     # The batches (2,), (2, 1) and (2, 1), with an event of 3, make one of (2, 2).
     logits = [jnp.array([0.5, -1.0]), jnp.array([[0.2], [-0.3]]), jnp.zeros((2, 1, 3))]

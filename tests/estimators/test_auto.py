@@ -85,6 +85,7 @@ def test_each_law_has_its_estimator(name):
         assert abs(different[1] - wanted[1]) > 1e-3 * abs(wanted[1])
 
 
+@pytest.mark.slow
 def test_costs_of_the_batch_are_summed_element_by_element():
     # A thousand bits: two evaluations, and the exact gradient.
     logits = jnp.linspace(-3.0, 3.0, 1000)

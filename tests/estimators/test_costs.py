@@ -63,6 +63,7 @@ def test_whole_numbers_are_costs_too():
     assert value == 1.5
 
 
+@pytest.mark.slow
 def test_a_law_that_lacks_an_axis_is_credited_with_the_sum_along_it():
     # One switch for three examples, each with a bit of its own, by enumeration.
     scale = jnp.array([1.0, 2.0, 0.5])

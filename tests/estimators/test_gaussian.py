@@ -106,13 +106,8 @@ CROSSINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "parameter"),
-    [
-        pytest.param(*case, marks=pytest.mark.slow if case[1] else ())
-        for case in CROSSINGS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "parameter"), CROSSINGS)
 def test_the_variances_cross_where_they_should(name, parameter):
     cost = COSTS[name]
 

@@ -117,6 +117,7 @@ def test_the_tree_of_estimators_may_be_a_prefix():
     np.testing.assert_allclose(jax.grad(loss)(0.3), laplace.mean(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_estimator_shared_by_leaves_treats_them_together():
     # An antithetic pair of several distributions takes two evaluations, not four.
     shared = rj.DisARM()

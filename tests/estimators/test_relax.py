@@ -163,6 +163,7 @@ def test_other_laws_are_refused():
         relax.draw(jax.random.key(0), dist.Normal(), 3)
 
 
+@pytest.mark.slow
 def test_the_control_variate_is_the_relaxed_cost_by_default():
     def cost(bits):
         return jnp.sin(bits @ jnp.arange(1.0, 4.0))

@@ -66,6 +66,7 @@ def cost_fn(bit):
     return (bit - 0.45) ** 2
 
 
+@pytest.mark.slow
 def test_its_slopes_for_the_estimator_are_those_of_differences():
     def moment(estimator):
         return rj.gradient_second_moment(

@@ -28,6 +28,7 @@ def networks():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [("mean", "log_var"), ("mean",), ()])
 def test_latent_gradients_are_the_chain_rule(networks, trained):
     graphs, weights = networks

@@ -48,6 +48,7 @@ def test_sub_pixels_and_patches_are_inverse_and_ordered_as_documented():
     np.testing.assert_array_equal(_networks.patches(pixels, size), features)
 
 
+@pytest.mark.slow
 def test_the_encoder_is_a_convolution_with_stride_four():
     encoder = ConvEncoder(8, 3, width=2, rngs=nnx.Rngs(0))
     pixels = normal(1, 2, 8, 8, 1)
@@ -62,6 +63,7 @@ def test_the_encoder_is_a_convolution_with_stride_four():
     np.testing.assert_allclose(encoder(pixels), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_decoder_paints_every_cell_on_its_own_and_its_neighbours_patches():
     decoder = ConvDecoder(28, 3, width=2, rngs=nnx.Rngs(0))
     # Of features that are 0 but in one cell, two cells in from the border, and again
@@ -74,7 +76,8 @@ def test_the_decoder_paints_every_cell_on_its_own_and_its_neighbours_patches():
     np.testing.assert_array_equal(second[4:], first[:-4])
 
 
-@pytest.mark.parametrize("image_size", [8, pytest.param(28, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("image_size", [8, 28])
 def test_further_axes_lead_in_any_number_and_under_vmap(image_size):
     encoder = ConvEncoder(image_size, 6, width=2, rngs=nnx.Rngs(0))
     decoder = ConvDecoder(image_size, 3, width=2, rngs=nnx.Rngs(1))

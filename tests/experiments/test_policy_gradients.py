@@ -126,6 +126,7 @@ def test_only_the_wrong_critic_is_biased(name):
         assert found["worst_z"] <= _policy_bias.NUM_ERRORS
 
 
+@pytest.mark.slow
 def test_a_bias_leaves_less_of_the_error_or_nothing():
     """SVG(1) with the wrong critic, as if it were biased by 6 % and by 20 %."""
     name = "SVG(1), value without products"
@@ -167,6 +168,7 @@ def test_no_table_is_wider_than_a_terminal():
     assert printed.count("(biased)") == 6
 
 
+@pytest.mark.slow
 def test_a_policy_is_looked_at_as_it_was_before_the_steps_ran_out(few):
     settings = Settings(
         width=4,

@@ -39,6 +39,7 @@ def some_policy() -> Policy:
     return Policy(jnp.asarray(gains), jnp.asarray([-0.5, 0.2]))
 
 
+@pytest.mark.slow
 def test_exact_gradient_is_that_of_the_exact_cost():
     regulator, policy = system(), some_policy()
     exact = _regulator_exact.exact_gradient(regulator, policy)
@@ -49,6 +50,7 @@ def test_exact_gradient_is_that_of_the_exact_cost():
         np.testing.assert_allclose(left, right, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_optimal_gains_have_no_gradient_and_tend_to_the_stationary_ones():
     regulator = system()
     gains = _regulator_exact.optimal_gains(regulator, num_steps=60)

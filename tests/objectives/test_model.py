@@ -201,6 +201,7 @@ def make_flow(weights):
     return dist.TransformedDistribution(base, [transform])
 
 
+@pytest.mark.slow
 def test_what_a_flow_closes_over_is_held_too():
     weights = jnp.array([0.1, 0.2, 0.3, 0.4])
     value = jnp.array([0.5, -1.0])
@@ -251,6 +252,7 @@ def test_outcomes_of_probability_0_count_nothing(sticks):
     np.testing.assert_allclose(slope, 0, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_outcomes_that_guide_and_prior_rule_out_count_nothing():
     logits = jnp.array([[0.5, -jnp.inf, 0.5], [-jnp.inf, 1.0, -jnp.inf]])
     law = dist.CategoricalLogits(logits, validate_args=False).to_event(1)
