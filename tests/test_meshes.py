@@ -28,6 +28,18 @@ def test_cholesky_keeps_the_layout_and_differentiates(kind):
     np.testing.assert_allclose(slopes, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_elementwise_functions_follow_the_array_that_is_split(kind):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(kind,))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    a, z = np.linspace(0.5, 4, 8, dtype=np.float32), np.ones(8, np.float32)
+    with jax.set_mesh(mesh):
+        split = jax.device_put(z, rows)
+        found = jax.jit(_meshes.elementwise(jax.lax.igamma))(a, split)
+    assert found.sharding.is_equivalent_to(rows, 1)
+    np.testing.assert_allclose(found, jax.lax.igamma(a, z), rtol=1e-6)
+
+
 def test_place_calls_the_function_where_no_axis_is_explicit():
     assert _meshes.place(lambda x, y: x - y, 3, 2, out_sharding=None) == 1
 

@@ -16,7 +16,7 @@ from reparam_jax._domains import (
     POSITIVE_DEFINITE,
     Parameter,
 )
-from reparam_jax._meshes import cholesky, place
+from reparam_jax._meshes import cholesky, laid_out, place
 
 from ._roots import sqrt
 
@@ -247,7 +247,7 @@ def _draw(form, key, values, shape, dtype):
     mean, *arrays = _cast(dtype, values)
     mean = jnp.broadcast_to(mean, shape)
     noise_shape = (*shape[:-1], _noise_length(form, arrays[0]))
-    sharding = _joint_sharding(mean, arrays[0])
+    sharding = _sharding(mean, arrays[0])
     noise = noise_room.normal(key, noise_shape, mean.dtype, out_sharding=sharding)
     return _transform(form, noise, mean, arrays, dtype)
 
@@ -256,31 +256,31 @@ def _draw(form, key, values, shape, dtype):
 def _from_noise(form, noise, values, shape, dtype):
     noise, mean, *arrays = _cast(dtype, (noise, *values))
     noise = jnp.broadcast_to(noise, (*shape[:-1], noise.shape[-1]))
-    return _transform(form, noise, jnp.broadcast_to(mean, shape), arrays, dtype)
+    mean = jnp.broadcast_to(mean, shape)
+    noise = laid_out(noise, _sharding(mean + noise[..., :1], arrays[0]))
+    return _transform(form, noise, mean, arrays, dtype)
 
 
 def _cast(dtype, values):
     return [jnp.asarray(x).astype(_checks.noise_dtype(dtype)) for x in values]
 
 
-# Where some of the arrays are split over explicit axes of a mesh, the draws are.
-def _joint_sharding(vectors, matrix):
+# Where some of the arrays are split over explicit axes of a mesh, the noise is.
+def _sharding(vectors, matrix):
     row = jnp.broadcast_to(matrix[..., 0], vectors.shape)
     return jax.typeof(lax.add(vectors, row)).sharding
 
 
 def _transform(form, noise, mean, arrays, dtype):
-    sharding = _joint_sharding(mean + noise[..., :1], arrays[0])
     if form == "low_rank":
         factor, diagonal = arrays
         rank = factor.shape[-1]
         std = jnp.broadcast_to(sqrt(diagonal), mean.shape)
-        draws = mean + _matvec(factor, noise[..., :rank], sharding)
-        draws = draws + std * noise[..., rank:]
+        draws = mean + _matvec(factor, noise[..., :rank]) + std * noise[..., rank:]
         valid = NON_NEGATIVE.holds(jnp.broadcast_to(diagonal, mean.shape))
     else:
         factor = _FACTOR_OF[form](arrays[0])
-        draws = mean + _matvec(factor, noise, sharding)
+        draws = mean + _matvec(factor, noise)
         valid = True
     # A Cholesky factor is NaN throughout where there is none.
     matrix_valid = jnp.all(jnp.isfinite(factor), (-2, -1))[..., None]
@@ -288,9 +288,9 @@ def _transform(form, noise, mean, arrays, dtype):
     return _domains.poison(draws, valid).astype(dtype)
 
 
-def _matvec(matrix, vector, sharding):
+def _matvec(matrix, vector):
     product = functools.partial(jnp.einsum, "...ij,...j->...i", precision="highest")
-    return place(product, matrix, vector, out_sharding=sharding)
+    return place(product, matrix, vector, out_sharding=jax.typeof(vector).sharding)
 
 
 def _inverse_of_cholesky_transposed(precision):

@@ -346,7 +346,6 @@ def test_laws_of_large_concentrations_are_told_apart():
         wanted = float(_dirichlet(*map(mp.mpf, np.concatenate([p, q]).tolist())))
     found = jax.jit(lambda p, q: kl_divergence(dist.Dirichlet(p), dist.Dirichlet(q)))
     np.testing.assert_allclose(found(p, q), wanted, atol=2e-6)
-    # In another order of the parameters: two beta laws of many trials.
     laws = dist.Beta(p[0], p[1]), dist.Beta(q[0], q[1] + 1e3)
     with mp.workdps(40):
         parameters = (p[0], p[1], q[0], q[1] + 1e3)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+import reparam_jax as rj
 from tests import hlo
 from tests.samplers.table import TABLE
 from tests.samplers.test_every_sampler import (
@@ -86,8 +87,12 @@ def test_eager_calls_keep_the_sharding_of_their_parameters(row, split):
         for name in list(placed)[: None if split == "all" else 1]:
             rows = PartitionSpec("data", *(None,) * (placed[name].ndim - 1))
             placed[name] = jax.device_put(placed[name], NamedSharding(mesh, rows))
-        draws = row.draw(key(), placed)
-    assert draws.sharding.spec[0] == "data"
+        found = [row.draw(key(), placed)]
+        if row.noise:
+            noise = getattr(rj.noise, row.noise)(key(), (8, *row.oracle.noise_shape))
+            found += [row.from_noise(noise, placed)]
+    for draws in found:
+        assert draws.sharding.spec[0] == "data"
 
 
 def test_rows_have_distinct_titles():
