@@ -15,9 +15,6 @@ X = np.linspace(0.5, 4, 8, dtype=np.float32)
 GUIDES = {
     "gamma": lambda x: dist.Gamma(x, 1.5),
     "truncated normal": lambda x: dist.TruncatedNormal(x, 1.0, low=-1.0, high=2.0),
-    "normal vector": lambda x: dist.MultivariateNormal(
-        jnp.stack([x, -x], -1), jnp.eye(2) / 2
-    ),
     "bits": lambda x: dist.Bernoulli(logits=jnp.stack([x, -x], -1)).to_event(1),
     "category": lambda x: dist.Categorical(logits=jnp.stack([x, 0 * x, -x], -1)),
 }

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import reparam_jax as rj
 
@@ -152,6 +153,30 @@ def test_leading_axes_broadcast():
     expected = np.einsum("mij,bmj->bmi", factors, np.asarray(noise, np.float64))
     size = np.max(np.abs(expected))
     np.testing.assert_allclose(draws, expected, rtol=1e-6, atol=1e-6 * size)
+
+
+@pytest.mark.parametrize("split", ["mean", "factor"])
+def test_draws_are_split_where_either_parameter_is(split):
+    arrays = {
+        "mean": np.arange(32, dtype=np.float32).reshape(8, 4),
+        "factor": np.broadcast_to(np.float32(FACTOR), (8, 4, 4)),
+    }
+    noise = rj.noise.normal(key(), (8, 4))
+    wanted = rj.multivariate_normal_from_noise(
+        noise, arrays["mean"], scale_tril=arrays["factor"]
+    )
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    with jax.set_mesh(mesh):
+        arrays[split] = jax.device_put(arrays[split], rows)
+        mean, factor = arrays["mean"], arrays["factor"]
+        draws = [
+            rj.multivariate_normal(key(), mean, scale_tril=factor),
+            rj.multivariate_normal_from_noise(noise, mean, scale_tril=factor),
+        ]
+    for each in draws:
+        assert each.sharding.is_equivalent_to(rows, 2)
+        np.testing.assert_allclose(each, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_products_are_not_taken_in_less_than_float32():
